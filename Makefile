@@ -1,0 +1,66 @@
+# The commands that people and CI use. `make` alone lists them.
+#
+# Builds go to a folder outside the clone, which all clones share; the development profile serves demo and test alike, so
+# nothing is compiled twice. Both folders can be moved: make test CARGO_TARGET_DIR=… CLEARFLEET_TOOLS=…
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clearfleet
+export CARGO_TARGET_DIR ?= $(cache)/target
+export CLEARFLEET_TOOLS ?= $(cache)/tools
+export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
+
+scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh
+junit := target/nextest/default/junit.xml
+doctests := target/nextest/doctests.log
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: setup
+setup: ## install what demo, test and lint need (each of them also does it by itself)
+	@deploy/setup.sh demo test lint
+
+.PHONY: demo
+demo: ## upscale a bundled photo and clip, about a minute after the build; results in .demo/
+	@deploy/setup.sh demo
+	cargo build -p clearfleet -p vdsr
+	@deploy/demo/run.sh
+
+.PHONY: test
+test: ## all tests
+	@deploy/setup.sh test
+	@# The system tests drive the built programs.
+	cargo build -p clearfleet -p vdsr
+	@rm -f $(junit)
+	cargo nextest run --workspace --no-tests=fail
+	cargo test --doc --workspace 2>&1 | tee $(doctests)
+	@tests=$$(sed -n 's/^<testsuites .*tests="\([0-9]*\)" skipped="\([0-9]*\)".*time="\([0-9]*\).*/\1 tests passed in \3 s, \2 skipped/p' $(junit)); \
+	docs=$$(awk '/^test result:/ { n += $$4 } END { print n + 0 }' $(doctests)); \
+	echo "make test: $$tests; $$docs documentation tests passed."
+
+.PHONY: lint
+lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
+	@deploy/setup.sh lint
+	cargo fmt --all --check
+	@# Advisories are not checked: their database cannot be fetched everywhere (deny.toml).
+	cargo deny check bans licenses sources
+	shellcheck $(scripts)
+	typos
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	@echo "make lint: nothing to complain about."
+
+.PHONY: bench
+bench: ## speed of the engines and of the whole pipeline, in release mode
+	@deploy/setup.sh bench
+	cargo run --release -p clearfleet-tests --bin bench
+
+.PHONY: clean
+clean: ## remove .demo/ and everything built (the build folder is shared by all clones)
+	rm -rf .demo target/nextest
+	cargo clean

@@ -1,0 +1,285 @@
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT_VERSION, FrameRange, TimeBase};
+
+/// Every frame of a video once, in order, with its presentation time: the contract between planning and work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    time_base: TimeBase,
+    pts: Vec<i64>,
+    end: i64,
+}
+
+/// Times that are no ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no frame.
+    #[error("no frame")]
+    Empty,
+    /// Frames whose times do not increase.
+    #[error("frame {frame} is at {pts}, and the one before it at {previous}")]
+    Order {
+        /// The frame that is early, counted from 0.
+        frame: usize,
+        /// Its time in ticks.
+        pts: i64,
+        /// The time of the frame before it.
+        previous: i64,
+    },
+}
+
+impl Ledger {
+    /// A ledger of frames at `pts`, in ticks of `time_base`; the last frame is shown until `end`.
+    ///
+    /// # Errors
+    /// If there is no frame, or if times do not increase.
+    pub fn new(time_base: TimeBase, pts: Vec<i64>, end: i64) -> Result<Self, LedgerError> {
+        if pts.is_empty() {
+            return Err(LedgerError::Empty);
+        }
+        let shown_until = pts.iter().skip(1).chain([&end]);
+        for (frame, (&previous, &next)) in pts.iter().zip(shown_until).enumerate() {
+            if next <= previous {
+                return Err(LedgerError::Order {
+                    frame: frame + 1,
+                    pts: next,
+                    previous,
+                });
+            }
+        }
+        Ok(Self { time_base, pts, end })
+    }
+
+    /// The length of a tick.
+    pub fn time_base(&self) -> TimeBase {
+        self.time_base
+    }
+
+    /// Times of all frames in ticks, increasing.
+    pub fn pts(&self) -> &[i64] {
+        &self.pts
+    }
+
+    /// When the last frame ends, in ticks.
+    pub fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// Number of frames, at least 1.
+    #[allow(clippy::len_without_is_empty, reason = "a ledger is never empty")]
+    pub fn len(&self) -> u64 {
+        self.pts.len() as u64
+    }
+
+    /// All frames.
+    pub fn range(&self) -> FrameRange {
+        FrameRange::new(0, self.len()).expect("a ledger is never empty")
+    }
+
+    /// Frames a second on average.
+    pub fn average_rate(&self) -> f64 {
+        self.len() as f64 / self.time_base.seconds(self.end - self.pts[0])
+    }
+
+    /// The ledger of the frames shown in `[from, until)` ticks, or nothing where there are none.
+    pub fn stretch(&self, from: i64, until: i64) -> Option<Self> {
+        let first = self.pts.partition_point(|&t| t < from);
+        let last = self.pts.partition_point(|&t| t < until);
+        let end = self.pts.get(last).copied().unwrap_or(self.end);
+        Self::new(self.time_base, self.pts.get(first..last)?.to_vec(), end).ok()
+    }
+
+    /// What the worker of one batch reads: the times of `range`, of up to `lead` frames before it, and of what follows.
+    ///
+    /// # Panics
+    /// If `range` reaches beyond the last frame.
+    pub fn slice(&self, range: FrameRange, lead: usize) -> LedgerSlice {
+        let (start, end) = (range.start() as usize, range.end() as usize);
+        let first = start.saturating_sub(lead);
+        let next = self.pts.get(end).copied().unwrap_or(self.end);
+        let times = self.pts[first..end].iter().copied().chain([next]).collect();
+        LedgerSlice {
+            range,
+            lead: start - first,
+            times,
+        }
+    }
+}
+
+/// The times of one batch's frames, of a few before it, and of the moment at which its last frame ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Coded", into = "Coded")]
+pub struct LedgerSlice {
+    range: FrameRange,
+    lead: usize,
+    times: Vec<i64>,
+}
+
+impl LedgerSlice {
+    /// The frames of the batch.
+    pub fn range(&self) -> FrameRange {
+        self.range
+    }
+
+    /// Times of the last frames before the batch, in ticks, oldest first.
+    pub fn lead(&self) -> &[i64] {
+        &self.times[..self.lead]
+    }
+
+    /// Times of the batch's frames in ticks.
+    pub fn pts(&self) -> &[i64] {
+        &self.times[self.lead..self.times.len() - 1]
+    }
+
+    /// When the batch's last frame ends, in ticks.
+    pub fn end(&self) -> i64 {
+        self.times[self.times.len() - 1]
+    }
+}
+
+/// A slice as it is stored: the first time, then runs of equal steps.
+#[derive(Serialize, Deserialize)]
+struct Coded {
+    version: u32,
+    range: FrameRange,
+    lead: usize,
+    first: i64,
+    runs: Vec<(i64, u64)>,
+}
+
+impl From<LedgerSlice> for Coded {
+    fn from(slice: LedgerSlice) -> Self {
+        let mut runs: Vec<(i64, u64)> = Vec::new();
+        for pair in slice.times.windows(2) {
+            let step = pair[1] - pair[0];
+            match runs.last_mut() {
+                Some((last, count)) if *last == step => *count += 1,
+                _ => runs.push((step, 1)),
+            }
+        }
+        Self {
+            version: FORMAT_VERSION,
+            range: slice.range,
+            lead: slice.lead,
+            first: slice.times[0],
+            runs,
+        }
+    }
+}
+
+impl TryFrom<Coded> for LedgerSlice {
+    type Error = String;
+
+    fn try_from(coded: Coded) -> Result<Self, Self::Error> {
+        if coded.version > FORMAT_VERSION {
+            return Err(format!(
+                "ledger of version {}, and this build reads up to {FORMAT_VERSION}",
+                coded.version
+            ));
+        }
+        let steps = coded
+            .runs
+            .iter()
+            .try_fold(0u64, |sum, (_, count)| sum.checked_add(*count));
+        let expected = coded.range.len().checked_add(coded.lead as u64);
+        if steps.is_none() || steps != expected || coded.lead as u64 > coded.range.start() {
+            return Err(format!(
+                "ledger of {} with {steps:?} steps, and {expected:?} were expected",
+                coded.range
+            ));
+        }
+        let mut times = vec![coded.first];
+        for (step, count) in coded.runs {
+            for _ in 0..count {
+                let next = times[times.len() - 1].checked_add(step).filter(|_| step > 0);
+                times.push(next.ok_or_else(|| format!("a step of {step} ticks"))?);
+            }
+        }
+        Ok(Self {
+            range: coded.range,
+            lead: coded.lead,
+            times,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms() -> TimeBase {
+        TimeBase::new(1, 1000).unwrap()
+    }
+
+    #[test]
+    fn times_that_do_not_increase_are_refused() {
+        assert_eq!(Ledger::new(ms(), vec![], 5), Err(LedgerError::Empty));
+        let order = LedgerError::Order {
+            frame: 2,
+            pts: 40,
+            previous: 40,
+        };
+        assert_eq!(Ledger::new(ms(), vec![0, 40, 40], 80), Err(order));
+        assert_eq!(
+            Ledger::new(ms(), vec![0], 0),
+            Err(LedgerError::Order {
+                frame: 1,
+                pts: 0,
+                previous: 0
+            })
+        );
+    }
+
+    #[test]
+    fn a_stretch_holds_the_frames_that_start_in_it() {
+        let ledger = Ledger::new(ms(), vec![0, 40, 80, 120], 160).unwrap();
+        let stretch = ledger.stretch(40, 120).unwrap();
+        assert_eq!((stretch.pts(), stretch.end()), (&[40, 80][..], 120));
+        assert_eq!(ledger.stretch(121, 500), None);
+        assert_eq!(ledger.stretch(81, i64::MAX).unwrap().end(), 160);
+    }
+
+    #[test]
+    fn steady_times_are_one_run() {
+        let ledger = Ledger::new(ms(), (0..1000).map(|n| n * 40).collect(), 40_000).unwrap();
+        let text = serde_json::to_string(&ledger.slice(ledger.range(), 2)).unwrap();
+        assert_eq!(
+            text,
+            r#"{"version":1,"range":[0,1000],"lead":0,"first":0,"runs":[[40,1000]]}"#
+        );
+    }
+
+    #[test]
+    fn a_slice_that_lies_about_its_length_is_refused() {
+        let huge = r#"{"version":1,"range":[0,2],"lead":0,"first":0,"runs":[[1,9000000000000]]}"#;
+        assert!(serde_json::from_str::<LedgerSlice>(huge).is_err());
+        let backwards = r#"{"version":1,"range":[0,1],"lead":0,"first":0,"runs":[[-1,1]]}"#;
+        assert!(serde_json::from_str::<LedgerSlice>(backwards).is_err());
+        let newer = r#"{"version":9,"range":[0,1],"lead":0,"first":0,"runs":[[1,1]]}"#;
+        assert!(
+            serde_json::from_str::<LedgerSlice>(newer)
+                .unwrap_err()
+                .to_string()
+                .contains("version 9")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_slice_is_read_back_as_it_was(steps in prop::collection::vec(1i64..5000, 1..80), first in -9000i64..9000, cut in any::<(prop::sample::Index, prop::sample::Index)>(), lead in 0usize..5) {
+            let times: Vec<i64> = steps.iter().scan(first, |t, s| { *t += s; Some(*t) }).collect();
+            let end = times[times.len() - 1] + 7;
+            let ledger = Ledger::new(ms(), times.clone(), end).unwrap();
+            let (a, b) = (cut.0.index(times.len()), cut.1.index(times.len()));
+            let range = FrameRange::new(a.min(b) as u64, a.max(b) as u64 + 1).unwrap();
+            let slice = ledger.slice(range, lead);
+            prop_assert_eq!(slice.pts(), &times[a.min(b)..=a.max(b)]);
+            prop_assert_eq!(slice.end(), times.get(a.max(b) + 1).copied().unwrap_or(end));
+            prop_assert_eq!(slice.lead(), &times[a.min(b).saturating_sub(lead)..a.min(b)]);
+            let text = serde_json::to_string(&slice).unwrap();
+            prop_assert_eq!(serde_json::from_str::<LedgerSlice>(&text).unwrap(), slice);
+        }
+    }
+}

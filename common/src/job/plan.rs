@@ -1,0 +1,102 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Codec, Container, FrameRange, Rational, TimeBase};
+
+/// How one video becomes another: everything a worker must know to do any of its batches, and to join them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT_VERSION`](super::FORMAT_VERSION) of the build that wrote it.
+    pub version: u32,
+    /// What the source was when it was planned.
+    pub source: SourceIdentity,
+    /// The ffmpeg demuxer that reads it.
+    pub demuxer: String,
+    /// The video stream.
+    pub video: PlannedVideo,
+    /// The encoder of the segments.
+    pub encoder: EncoderSpec,
+    /// File format of the result.
+    pub container: Container,
+    /// When the result's clock starts, in ticks of the source's: 0, or the first frame of a stretch.
+    pub zero: i64,
+    /// Where a stretch ends, in ticks; nothing for the whole video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    /// Batches in order; together every frame once.
+    pub batches: Vec<FrameRange>,
+    /// How long a batch is expected to take, in seconds: ten times this is its deadline.
+    pub batch_seconds: f64,
+    /// Engine, model and encoder: results of equal digests are equal.
+    pub pipeline: String,
+    /// What the result will not hold as the source did, for a person to read.
+    pub notes: Vec<String>,
+}
+
+/// What tells one source from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceIdentity {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// ETag of an object, or the modification time and inode of a file.
+    pub tag: String,
+}
+
+/// The stream that is upscaled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedVideo {
+    /// ffmpeg's index of the stream.
+    pub stream: u32,
+    /// Its codec, as ffmpeg names it.
+    pub codec: String,
+    /// The clock of all times in the ledger.
+    pub time_base: TimeBase,
+    /// Width and height of the source in pixels.
+    pub source_size: (u32, u32),
+    /// Width and height of the result in pixels.
+    pub target_size: (u32, u32),
+    /// ffmpeg's name of the samples that are decoded to and upscaled.
+    pub pixel_format: String,
+    /// ffmpeg's name of the samples that are encoded.
+    pub encoded_format: String,
+    /// Whether samples use the full range of codes.
+    pub full_range: bool,
+    /// ffmpeg's name of where chroma lies, where the source states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chroma_location: Option<String>,
+    /// Sample aspect ratio, where the source states one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_aspect: Option<Rational>,
+    /// Clockwise turn on display in degrees: 0, 90, 180 or 270.
+    pub rotation: u32,
+    /// ffmpeg options that carry the colour tags on.
+    pub colour: Vec<String>,
+    /// Frames a second on average: what encoders take for rate and level.
+    pub frame_rate: Rational,
+    /// How long the last frame is shown, in ticks.
+    pub last_duration: i64,
+    /// Ticks added to every time in a segment, so that none is negative.
+    pub shift: i64,
+}
+
+/// How segments are encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderSpec {
+    /// The codec.
+    pub codec: Codec,
+    /// ffmpeg's output options, thread counts included.
+    pub arguments: Vec<String>,
+    /// The form of a segment.
+    pub segment: SegmentKind,
+    /// How many frames the encoder may hold a frame back for reordering.
+    pub reorder: u32,
+}
+
+/// The form of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentKind {
+    /// Fragmented MP4 with absolute times.
+    FragmentedMp4,
+    /// NUT.
+    Nut,
+}

@@ -1,0 +1,5 @@
+//! Names of everything that is stored.
+
+mod key;
+
+pub use key::{JobId, ObjectKey, PlanKey};

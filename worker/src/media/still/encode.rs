@@ -1,0 +1,217 @@
+use std::collections::HashSet;
+use std::io::{BufWriter, Seek, Write};
+
+use clearfleet_common::ErrorCode;
+use image::codecs::{bmp::BmpEncoder, gif::GifEncoder, jpeg::JpegEncoder, png, tiff::TiffEncoder, webp::WebPEncoder};
+use image::{DynamicImage, ImageEncoder, ImageError};
+
+use super::decode::is_opaque;
+use super::{Metadata, StillFormat, exif};
+use crate::{Error, Result};
+
+/// How much is written to the output at a time.
+const WINDOW: usize = 256 << 10;
+/// What one segment of a JPEG holds of EXIF, after its length and its name.
+const JPEG_EXIF: usize = 65_535 - 2 - 6;
+/// What 255 segments of a JPEG hold of a profile.
+const JPEG_ICC: usize = 255 * (65_535 - 2 - 14);
+/// From 1, which looks at every pixel, to 30; 10 is what the `gif` crate itself takes.
+const GIF_SPEED: i32 = 10;
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Bits of a sample.
+    pub(crate) bits: u8,
+    /// Samples of a pixel: grey, grey and alpha, RGB, RGBA.
+    pub(crate) channels: u8,
+}
+
+/// Writes a picture, and notes what the format cannot hold of it. `quality` is JPEG's.
+///
+/// # Errors
+/// `DiskFull`, `OutputUnwritable`, `EncodeFailed`.
+pub(crate) fn encode(
+    pixels: DynamicImage,
+    metadata: Metadata,
+    format: StillFormat,
+    quality: u8,
+    output: &mut (impl Write + Seek),
+    notes: &mut Vec<String>,
+) -> Result<Written> {
+    let pixels = fit(pixels, format, notes);
+    let colours = pixels.color();
+    let channels = colours.channel_count();
+    let written = Written {
+        bits: (colours.bits_per_pixel() / u16::from(channels)) as u8,
+        channels,
+    };
+    let mut output = BufWriter::with_capacity(WINDOW, output);
+    let mut job = Job {
+        pixels,
+        metadata,
+        format,
+        notes,
+    };
+    let encoded = match format {
+        StillFormat::Png => {
+            let (level, filter) = (png::CompressionType::Default, png::FilterType::Adaptive);
+            job.write(png::PngEncoder::new_with_quality(&mut output, level, filter))
+        }
+        StillFormat::Jpeg => job.write(JpegEncoder::new_with_quality(&mut output, quality)),
+        StillFormat::WebP => job.write(WebPEncoder::new_lossless(&mut output)),
+        StillFormat::Tiff => job.write(TiffEncoder::new(&mut output)),
+        StillFormat::Bmp => job.write(BmpEncoder::new(&mut output)),
+        StillFormat::Gif => job.write(GifEncoder::new_with_speed(&mut output, GIF_SPEED)),
+    };
+    encoded.map_err(|e| failed(e, format))?;
+    output.flush().map_err(|e| Error::write("the picture", e))?;
+    Ok(written)
+}
+
+/// One picture on its way into an encoder.
+struct Job<'a> {
+    pixels: DynamicImage,
+    metadata: Metadata,
+    format: StillFormat,
+    notes: &'a mut Vec<String>,
+}
+
+impl Job<'_> {
+    fn write(&mut self, mut encoder: impl ImageEncoder) -> Result<(), ImageError> {
+        let format = self.format;
+        let jpeg = format == StillFormat::Jpeg;
+        if let Some(profile) = self.metadata.icc.take() {
+            let fits = !jpeg || profile.len() <= JPEG_ICC;
+            match colour_space(&profile) {
+                b"RGB " => {}
+                // A profile of grey says nothing of colour, and here grey may have become RGB.
+                b"GRAY" if !self.pixels.color().has_color() && format != StillFormat::WebP => {}
+                _ => {
+                    self.notes
+                        .push("the colour profile is of another kind of colour than the result and is not kept".into());
+                    return self.write(encoder);
+                }
+            }
+            if !fits || encoder.set_icc_profile(profile).is_err() {
+                self.notes.push(format!("{format} cannot hold the colour profile"));
+            }
+        }
+        if let Some(mut block) = self.metadata.exif.take() {
+            exif::set_size(&mut block, self.pixels.width(), self.pixels.height());
+            let fits = !jpeg || block.len() <= JPEG_EXIF;
+            if !fits || encoder.set_exif_metadata(block).is_err() {
+                self.notes.push(format!("{format} cannot hold the EXIF metadata"));
+            }
+        }
+        self.pixels.write_with_encoder(encoder)
+    }
+}
+
+/// The four letters that say what a profile describes.
+fn colour_space(profile: &[u8]) -> &[u8] {
+    profile.get(16..20).unwrap_or_default()
+}
+
+/// Changes the pixels into what the format can hold.
+fn fit(mut pixels: DynamicImage, format: StillFormat, notes: &mut Vec<String>) -> DynamicImage {
+    use DynamicImage as D;
+    if !format.holds_sixteen_bits() {
+        let before = pixels.color();
+        pixels = match pixels {
+            D::ImageLuma16(_) => D::ImageLuma8(pixels.into_luma8()),
+            D::ImageLumaA16(_) => D::ImageLumaA8(pixels.into_luma_alpha8()),
+            D::ImageRgb16(_) => D::ImageRgb8(pixels.into_rgb8()),
+            D::ImageRgba16(_) => D::ImageRgba8(pixels.into_rgba8()),
+            eight => eight,
+        };
+        if pixels.color() != before {
+            notes.push(format!("{format} holds 8 bits a sample; the source has 16"));
+        }
+    }
+    match (format, pixels) {
+        (StillFormat::Jpeg, pixels) if pixels.color().has_alpha() => {
+            if !is_opaque(&pixels) {
+                notes.push("JPEG has no transparency; the picture lies on white".to_owned());
+            }
+            on_white(pixels)
+        }
+        (StillFormat::Tiff, pixels @ D::ImageLumaA16(_)) => pixels.into_rgba16().into(),
+        (StillFormat::Tiff | StillFormat::Bmp | StillFormat::Gif, pixels @ D::ImageLumaA8(_)) => {
+            all_or_nothing(pixels.into_rgba8().into(), format, notes)
+        }
+        (StillFormat::Gif, pixels @ D::ImageLuma8(_)) => pixels.into_rgb8().into(),
+        (_, pixels) => all_or_nothing(pixels, format, notes),
+    }
+}
+
+/// Lays a picture with alpha on white, without its alpha.
+fn on_white(pixels: DynamicImage) -> DynamicImage {
+    let over = |sample: u8, alpha: u8| {
+        let (sample, alpha) = (u32::from(sample), u32::from(alpha));
+        // At most 255 · 255, so the quotient is at most 255.
+        ((sample * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    let (width, height) = (pixels.width(), pixels.height());
+    if !pixels.color().has_color() {
+        let from = pixels.into_luma_alpha8();
+        image::GrayImage::from_fn(width, height, |x, y| {
+            let [luma, alpha] = from.get_pixel(x, y).0;
+            image::Luma([over(luma, alpha)])
+        })
+        .into()
+    } else {
+        let from = pixels.into_rgba8();
+        image::RgbImage::from_fn(width, height, |x, y| {
+            let [r, g, b, alpha] = from.get_pixel(x, y).0;
+            image::Rgb([r, g, b].map(|sample| over(sample, alpha)))
+        })
+        .into()
+    }
+}
+
+/// Makes each pixel of a GIF opaque or transparent, and notes what its palette cannot hold.
+fn all_or_nothing(mut pixels: DynamicImage, format: StillFormat, notes: &mut Vec<String>) -> DynamicImage {
+    if format != StillFormat::Gif {
+        return pixels;
+    }
+    let mut partial = false;
+    if let DynamicImage::ImageRgba8(pixels) = &mut pixels {
+        for pixel in pixels.pixels_mut() {
+            let alpha = &mut pixel.0[3];
+            partial |= !matches!(*alpha, 0 | u8::MAX);
+            *alpha = if *alpha < 128 { 0 } else { u8::MAX };
+        }
+    }
+    if partial {
+        notes.push("GIF has no partial transparency; each pixel is opaque or transparent".to_owned());
+    }
+    if has_many_colours(&pixels) {
+        notes.push("GIF holds 256 colours; the picture has more".to_owned());
+    }
+    pixels
+}
+
+fn has_many_colours(pixels: &DynamicImage) -> bool {
+    let channels = usize::from(pixels.color().channel_count());
+    let mut seen = HashSet::new();
+    let mut last: &[u8] = &[];
+    for pixel in pixels.as_bytes().chunks_exact(channels) {
+        if pixel != last && seen.insert(pixel) && seen.len() > 256 {
+            return true;
+        }
+        last = pixel;
+    }
+    false
+}
+
+fn failed(error: ImageError, format: StillFormat) -> Error {
+    match error {
+        ImageError::IoError(e) => Error::write("the picture", e),
+        other => Error::new(
+            ErrorCode::EncodeFailed,
+            format!("the picture cannot be written as {format}"),
+        )
+        .because(other),
+    }
+}

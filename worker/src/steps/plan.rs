@@ -1,0 +1,326 @@
+use std::sync::Arc;
+
+use clearfleet_common::ErrorCode;
+use clearfleet_common::config::{Deadlines, Limits};
+use clearfleet_common::job::{
+    EncodeSettings, EncoderSpec, FORMAT_VERSION, FrameRange, Ledger, Plan, PlannedVideo, Rational, SourceIdentity,
+    Stretch, Target,
+};
+use clearfleet_common::storage::ObjectKey;
+use sha2::{Digest, Sha256};
+
+use super::upscale::write_json;
+use super::{JobContext, hex};
+use crate::media::encoder::encoder_spec;
+use crate::media::input::VideoInput;
+use crate::media::ledger;
+use crate::media::pixel::{Planes, encoded_format, even_edges, working_format};
+use crate::media::probe::{Probe, StreamInfo};
+use crate::media::streams::other_streams;
+use crate::{Error, Result};
+
+/// Seconds of work that a batch should hold.
+const BATCH_SECONDS: f64 = 30.0;
+/// Seconds of work that a batch of several frames may hold at most.
+const LONGEST_BATCH_SECONDS: f64 = 300.0;
+/// Frames that a batch holds at most.
+const LARGEST_BATCH: u64 = 1000;
+/// Frames that a batch should hold at least, as long as it is not too long: every batch costs a key frame.
+const SMALLEST_BATCH: u64 = 12;
+
+/// What a person asked for, and what a plan must know of the engine.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// Size of the result.
+    pub target: Target,
+    /// Encoding of the result.
+    pub encode: EncodeSettings,
+    /// Which part of the video.
+    pub stretch: Stretch,
+    /// What the source is.
+    pub source: SourceIdentity,
+    /// Fingerprint of the engine and digest of the model.
+    pub engine: String,
+    /// Pixels of the result that the engine makes in a second.
+    pub pixels_per_second: f64,
+    /// Frames in a batch, in place of what the engine's rate suggests.
+    pub batch_frames: Option<u64>,
+    /// Whether to decode the whole stream rather than trust its packets.
+    pub exact: bool,
+}
+
+/// Plans a video: finds every frame's time, cuts the work into batches, fixes how they are encoded. Writes the ledger
+/// of each batch, then the plan.
+///
+/// # Errors
+/// `InputDamaged`, `InputNoFrames`, `InputTooManyFrames`, `InputTooManyPixels`, `InputTooLong`; `StretchEmpty`;
+/// `TargetInvalid`; `SettingsInvalid`; `FramesMismatch` where no ledger can be made; those of the store.
+pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Arc<Plan>> {
+    let stream = probe.video()?;
+    let video = VideoInput {
+        source: &job.source,
+        demuxer: probe.demuxer,
+        stream,
+    };
+    // What can be refused is refused before the packets are read.
+    let (draft, encoder, mut notes) = draft(stream, request, &job.limits)?;
+    let whole = make_ledger(job, &video, request)?;
+    let ledger = stretch(&whole, &request.stretch)?;
+    let seconds = ledger.time_base().seconds(ledger.end() - ledger.pts()[0]);
+    if seconds > job.limits.seconds as f64 {
+        let message = format!(
+            "a video of {seconds:.0} s is over the limit of {} s",
+            job.limits.seconds
+        );
+        return Err(Error::new(ErrorCode::InputTooLong, message).with("limit", job.limits.seconds));
+    }
+    let video = timed(draft, &ledger, &request.stretch, encoder.reorder);
+    let others = other_streams(probe, stream.index, request.encode.container);
+    notes.extend(others.left_out);
+    let per_batch = request
+        .batch_frames
+        .unwrap_or_else(|| batch_frames(video.target_size, request.pixels_per_second));
+    let batches: Vec<FrameRange> = ledger.range().batches(per_batch).collect();
+    let pixels = f64::from(video.target_size.0) * f64::from(video.target_size.1);
+    let whole_video = request.stretch.is_whole();
+    let plan = Plan {
+        version: FORMAT_VERSION,
+        source: request.source.clone(),
+        demuxer: probe.demuxer.to_owned(),
+        zero: if whole_video { 0 } else { ledger.pts()[0] },
+        until: (!whole_video).then_some(ledger.end()),
+        batch_seconds: per_batch as f64 * pixels / request.pixels_per_second,
+        pipeline: pipeline_digest(&request.engine, &video, &encoder),
+        container: request.encode.container,
+        video,
+        encoder,
+        batches,
+        notes,
+    };
+    for (n, range) in plan.batches.iter().enumerate() {
+        let slice = ledger.slice(*range, plan.encoder.reorder as usize);
+        job.store
+            .put(ObjectKey::Ledger(job.key, n as u64), &write_json(&slice)?)?;
+    }
+    job.store.put(ObjectKey::Plan(job.key), &write_json(&plan)?)?;
+    Ok(Arc::new(plan))
+}
+
+fn make_ledger(job: &JobContext, video: &VideoInput<'_>, request: &PlanRequest) -> Result<Ledger> {
+    let deadline = Deadlines::media(request.source.bytes);
+    if !request.exact
+        && let Some(ledger) = ledger::predict(video, &job.limits, &job.stop, deadline)?
+    {
+        return Ok(ledger);
+    }
+    ledger::decode_all(video, &job.limits, &job.stop, deadline)
+}
+
+/// The frames that start in the stretch; its moments count from the first frame.
+fn stretch(whole: &Ledger, stretch: &Stretch) -> Result<Ledger> {
+    if stretch.is_whole() {
+        return Ok(whole.clone());
+    }
+    let first = whole.pts()[0];
+    let tick = |seconds: f64| first.saturating_add((seconds / whole.time_base().seconds(1)).ceil() as i64);
+    let from = stretch.start.map_or(first, tick);
+    let until = stretch.end.map_or(i64::MAX, tick);
+    whole.stretch(from, until).ok_or_else(|| {
+        let length = whole.time_base().seconds(whole.end() - first);
+        let message = format!("no frame starts in the stretch asked for; the video lasts {length:.3} s");
+        Error::new(ErrorCode::StretchEmpty, message).with("seconds", length)
+    })
+}
+
+/// All of a planned video that does not depend on its frames; times are filled in by [`timed`].
+fn draft(
+    stream: &StreamInfo,
+    request: &PlanRequest,
+    limits: &Limits,
+) -> Result<(PlannedVideo, EncoderSpec, Vec<String>)> {
+    let mut notes = Vec::new();
+    let codec = request.encode.codec;
+    let source = (stream.width, stream.height);
+    let pix_fmt = stream.pix_fmt.as_deref().unwrap_or("unknown");
+    let (working, lost) = working_format(pix_fmt);
+    notes.extend(lost.map(|lost| format!("decoding: {lost}")));
+    let (encoded, lost) = encoded_format(codec, working);
+    if !request.encode.container.is_animation() {
+        notes.extend(lost.map(|lost| format!("encoding: {lost}")));
+    }
+    let invalid = |e| Error::new(ErrorCode::TargetInvalid, "the size asked for is not offered").because(e);
+    let asked = request.target.size_for(source.0, source.1).map_err(invalid)?;
+    let (even_width, even_height) = even_edges(codec, encoded);
+    let even = |edge: u32, need: bool| if need { edge.next_multiple_of(2) } else { edge };
+    let target = (even(asked.0, even_width), even(asked.1, even_height));
+    if target != asked {
+        let (w, h) = (target.0 - asked.0, target.1 - asked.1);
+        notes.push(format!(
+            "{w} columns and {h} rows are added: {codec} holds even sizes only"
+        ));
+    }
+    within(target, limits)?;
+    let rate = stream.avg_frame_rate.unwrap_or(Rational { num: 25, den: 1 });
+    let encoder = encoder_spec(&request.encode, target, rate)?;
+    let from_rgb = working.samples.planes == Planes::Rgb && codec != clearfleet_common::job::Codec::Ffv1;
+    let video = PlannedVideo {
+        stream: stream.index as u32,
+        codec: stream.codec.clone(),
+        time_base: stream.time_base,
+        source_size: source,
+        target_size: target,
+        pixel_format: working.name.to_owned(),
+        encoded_format: encoded.to_owned(),
+        full_range: working.name.starts_with("yuvj") || stream.colour.range.as_deref() == Some("pc"),
+        chroma_location: stream.colour.chroma_location.clone(),
+        sample_aspect: stream.sample_aspect,
+        rotation: u32::from(stream.orientation.rotation),
+        colour: colour_arguments(stream, from_rgb),
+        frame_rate: rate,
+        last_duration: 0,
+        shift: 0,
+    };
+    Ok((video, encoder, notes))
+}
+
+/// ffmpeg options that carry the source's colour tags to the result.
+fn colour_arguments(stream: &StreamInfo, from_rgb: bool) -> Vec<String> {
+    if from_rgb {
+        let convert = "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int";
+        let tags = "-colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv";
+        return ["-vf", convert]
+            .into_iter()
+            .chain(tags.split(' '))
+            .map(str::to_owned)
+            .collect();
+    }
+    let colour = &stream.colour;
+    let range = colour.range.as_deref().or(stream
+        .pix_fmt
+        .as_deref()
+        .is_some_and(|f| f.starts_with("yuvj"))
+        .then_some("pc"));
+    let tags = [
+        ("-color_range", range),
+        ("-colorspace", colour.space.as_deref()),
+        ("-color_trc", colour.transfer.as_deref()),
+        ("-color_primaries", colour.primaries.as_deref()),
+        ("-chroma_sample_location", colour.chroma_location.as_deref()),
+    ];
+    let known = tags.into_iter().filter_map(|(option, value)| Some((option, value?)));
+    let known = known.filter(|(_, value)| !matches!(*value, "unknown" | "unspecified" | "reserved" | "gbr"));
+    known
+        .flat_map(|(option, value)| [option.to_owned(), value.to_owned()])
+        .collect()
+}
+
+fn within((width, height): (u32, u32), limits: &Limits) -> Result<()> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels <= limits.pixels && width.max(height) <= limits.edge {
+        return Ok(());
+    }
+    let message = format!(
+        "a result of {width}x{height} is over the limit of {} pixels, {} on an edge",
+        limits.pixels, limits.edge
+    );
+    let error = Error::new(ErrorCode::InputTooManyPixels, message);
+    Err(error.with("limit", limits.pixels).with("found", pixels))
+}
+
+/// Fills in what depends on the frames' times.
+fn timed(mut video: PlannedVideo, ledger: &Ledger, stretch: &Stretch, reorder: u32) -> PlannedVideo {
+    let pts = ledger.pts();
+    if let Some(rate) = rational_rate(ledger.average_rate()) {
+        video.frame_rate = if variable(ledger) { rate } else { video.frame_rate };
+    }
+    let ticks = 1.0 / (video.frame_rate.as_f64() * video.time_base.seconds(1));
+    let ahead = i64::from(reorder) * (ticks.round() as i64).max(1);
+    // Whole videos keep their own clock; a stretch starts at zero.
+    let first = if stretch.is_whole() { pts[0].min(0) } else { pts[0] };
+    video.shift = ahead - first;
+    video.last_duration = ledger.end() - pts[pts.len() - 1];
+    video
+}
+
+/// Whether frames come at distances that differ by more than rounding.
+fn variable(ledger: &Ledger) -> bool {
+    let steps = ledger.pts().windows(2).map(|w| w[1] - w[0]);
+    let (least, most) = steps.fold((i64::MAX, i64::MIN), |(a, b), step| (a.min(step), b.max(step)));
+    most.saturating_sub(least) > 1
+}
+
+/// A frame rate as a fraction of thousandths, between 1/1000 and 1000.
+fn rational_rate(rate: f64) -> Option<Rational> {
+    Rational::new((rate.clamp(0.001, 1000.0) * 1000.0).round() as u32, 1000)
+}
+
+fn batch_frames(target: (u32, u32), pixels_per_second: f64) -> u64 {
+    let pixels = f64::from(target.0) * f64::from(target.1);
+    let frames_in = |seconds: f64| (seconds * pixels_per_second / pixels) as u64;
+    let least = SMALLEST_BATCH.min(frames_in(LONGEST_BATCH_SECONDS)).max(1);
+    frames_in(BATCH_SECONDS).clamp(least, LARGEST_BATCH)
+}
+
+/// Equal for equal bits: engine and model, samples and sizes, encoder.
+fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &EncoderSpec) -> String {
+    let mut digest = Sha256::new();
+    let parts = [
+        engine.to_owned(),
+        format!("{:?} {:?}", video.source_size, video.target_size),
+        format!("{} {} {}", video.pixel_format, video.encoded_format, video.full_range),
+        video.colour.join(" "),
+        encoder.arguments.join(" "),
+    ];
+    for part in parts {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    hex(&digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use clearfleet_common::job::TimeBase;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_half_a_minute_of_work() {
+        assert_eq!(batch_frames((1280, 720), 1e9), 1000);
+        assert_eq!(batch_frames((1000, 1000), 1e6), 30);
+        // 30 s a frame: several frames as long as they are under five minutes.
+        assert_eq!(batch_frames((1000, 1000), 1e6 / 30.0), 10);
+        assert_eq!(batch_frames((8000, 6000), 1e5), 1);
+    }
+
+    #[test]
+    fn rates_are_fractions() {
+        assert_eq!(rational_rate(29.97), Rational::new(29_970, 1000));
+        assert_eq!(rational_rate(0.0), Rational::new(1, 1000));
+    }
+
+    #[test]
+    fn a_stretch_counts_from_the_first_frame() {
+        let base = TimeBase::new(1, 1000).unwrap();
+        let whole = Ledger::new(base, vec![500, 540, 580, 620], 660).unwrap();
+        let part = stretch(
+            &whole,
+            &Stretch {
+                start: Some(0.04),
+                end: Some(0.08),
+            },
+        )
+        .unwrap();
+        assert_eq!((part.pts(), part.end()), (&[540][..], 580));
+        let beyond = stretch(
+            &whole,
+            &Stretch {
+                start: Some(9.0),
+                end: None,
+            },
+        )
+        .unwrap_err();
+        assert_eq!(beyond.code(), ErrorCode::StretchEmpty);
+        assert!(beyond.to_string().contains("lasts 0.160 s"));
+    }
+}

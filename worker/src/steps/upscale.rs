@@ -1,0 +1,331 @@
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use clearfleet_common::ErrorCode;
+use clearfleet_common::config::Deadlines;
+use clearfleet_common::job::{FORMAT_VERSION, LedgerSlice, Marker, Plan, Timings};
+use clearfleet_common::storage::ObjectKey;
+use uuid::Uuid;
+use vdsr::{Engine, FrameUpscaler, Size};
+
+use super::progress::Watching;
+use super::store::Created;
+use super::{JobContext, Progress};
+use crate::media::decode::{Buffers, DecodeOrder, Decoding, SeekMemory};
+use crate::media::encode::{EncodeOrder, Encoding};
+use crate::media::frame_format;
+use crate::{Error, Result};
+
+/// Frames that wait between two stages take at most this many bytes, but there are two at least.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// Upscales the batches that `batches` gives, in its order, and creates their markers.
+///
+/// Stages overlap: while the engine works on a frame, later ones are decoded and earlier ones encoded, and the next
+/// batch is asked for as soon as the last frame of this one is decoded, so that the engine does not idle at joints.
+/// A batch whose marker is there already is done and is not done again.
+///
+/// # Errors
+/// `FramesMismatch` if a batch does not decode as its ledger says: planning anew with `exact` may help. `EngineFailed`,
+/// `DecodeFailed`, `EncodeFailed`, `DiskFull`, `DeadlineExceeded`, `Stopped`. Finished batches keep their markers.
+pub fn upscale(
+    job: &JobContext,
+    plan: &Arc<Plan>,
+    engine: &dyn Engine,
+    batches: &mut dyn Iterator<Item = u64>,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
+    let mut line = Line::open(job, plan, engine, progress)?;
+    let mut upcoming = line.start_next(batches)?;
+    let mut settling: Option<Settling> = None;
+    while let Some(batch) = upcoming.take() {
+        let (settled, next) = line.run(batch, batches)?;
+        upcoming = next;
+        if let Some(previous) = settling.replace(settled) {
+            previous.wait()?;
+        }
+    }
+    settling.map_or(Ok(()), Settling::wait)
+}
+
+/// The production line of one plan: what stays from batch to batch.
+struct Line<'a> {
+    job: &'a JobContext,
+    plan: &'a Arc<Plan>,
+    progress: &'a Arc<dyn Progress>,
+    upscaler: FrameUpscaler,
+    source_bytes: usize,
+    target_bytes: usize,
+    seeks: Arc<SeekMemory>,
+    sources: Buffers,
+    targets: Buffers,
+}
+
+/// A batch that is being decoded.
+struct Started {
+    batch: u64,
+    slice: LedgerSlice,
+    decoding: Decoding,
+    since: Instant,
+    deadline: Instant,
+}
+
+impl<'a> Line<'a> {
+    fn open(
+        job: &'a JobContext,
+        plan: &'a Arc<Plan>,
+        engine: &dyn Engine,
+        progress: &'a Arc<dyn Progress>,
+    ) -> Result<Self> {
+        let source = frame_format(&plan.video)?;
+        let (width, height) = plan.video.target_size;
+        let upscaler = FrameUpscaler::open(engine, source, Size { width, height }).map_err(engine_failed)?;
+        let target_bytes = upscaler.target_format().bytes();
+        Ok(Self {
+            job,
+            plan,
+            progress,
+            upscaler,
+            source_bytes: source.bytes(),
+            target_bytes,
+            seeks: Arc::default(),
+            sources: Buffers::default(),
+            targets: Buffers::default(),
+        })
+    }
+
+    /// Starts decoding the next batch that is not done.
+    fn start_next(&self, batches: &mut dyn Iterator<Item = u64>) -> Result<Option<Started>> {
+        for batch in batches {
+            match self.job.store.get(ObjectKey::Marker(self.job.key, batch))? {
+                Some(bytes) => self.progress.batch_found(batch, &read_json(&bytes, "marker")?),
+                None => return self.start(batch).map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn start(&self, batch: u64) -> Result<Started> {
+        let bytes = self.job.store.get(ObjectKey::Ledger(self.job.key, batch))?;
+        let missing = || Error::internal(format!("batch {batch} has no ledger"));
+        let slice: LedgerSlice = read_json(&bytes.ok_or_else(missing)?, "ledger")?;
+        let since = Instant::now();
+        let deadline = since + Deadlines::batch(Duration::from_secs_f64(self.plan.batch_seconds));
+        let whole = self.plan.until.is_none() && self.plan.zero == 0;
+        let order = DecodeOrder {
+            source: Arc::clone(&self.job.source),
+            plan: Arc::clone(self.plan),
+            slice: slice.clone(),
+            first: batch == 0 && whole,
+            last: batch + 1 == self.plan.batches.len() as u64 && whole,
+            frame_bytes: self.source_bytes,
+            seeks: Arc::clone(&self.seeks),
+            buffers: self.sources.clone(),
+            stop: self.job.stop.clone(),
+            deadline,
+        };
+        let decoding = Decoding::start(order, waiting(self.source_bytes))?;
+        Ok(Started {
+            batch,
+            slice,
+            decoding,
+            since,
+            deadline,
+        })
+    }
+
+    /// Takes one batch through the engine; starts the next when this one's last frame is decoded.
+    fn run(
+        &mut self,
+        mut started: Started,
+        batches: &mut dyn Iterator<Item = u64>,
+    ) -> Result<(Settling, Option<Started>)> {
+        let mut settling = self.settle(&started)?;
+        let mut timings = Timings::default();
+        let mut next = None;
+        let mut asked = false;
+        loop {
+            let before = Instant::now();
+            let Some(source) = started.decoding.next()? else { break };
+            if !asked && started.decoding.is_decoded() {
+                next = self.start_next(batches)?;
+                asked = true;
+            }
+            timings.decode_seconds += before.elapsed().as_secs_f64();
+            let before = Instant::now();
+            let target = self.frame(&source)?;
+            self.sources.give(source);
+            timings.infer_seconds += before.elapsed().as_secs_f64();
+            let before = Instant::now();
+            settling.send(Work::Frame(target))?;
+            timings.encode_seconds += before.elapsed().as_secs_f64();
+            self.progress.frame_done();
+        }
+        if !asked {
+            next = self.start_next(batches)?;
+        }
+        settling.send(Work::Done(timings))?;
+        Ok((settling, next))
+    }
+
+    fn frame(&mut self, source: &[u8]) -> Result<Vec<u8>> {
+        let mut target = self.targets.take();
+        target.resize(self.target_bytes, 0);
+        let watch = Watching {
+            stop: &self.job.stop,
+            progress: self.progress.as_ref(),
+        };
+        self.upscaler
+            .upscale(source, &mut target, &watch)
+            .map_err(engine_failed)?;
+        Ok(target)
+    }
+
+    /// Starts the thread that encodes a batch and makes it count.
+    fn settle(&self, started: &Started) -> Result<Settling> {
+        let (work, receiver) = sync_channel(waiting(self.target_bytes));
+        let settler = Settler {
+            job: self.job.clone(),
+            plan: Arc::clone(self.plan),
+            progress: Arc::clone(self.progress),
+            slice: started.slice.clone(),
+            batch: started.batch,
+            since: started.since,
+            deadline: started.deadline,
+            buffers: self.targets.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("encode".to_owned())
+            .spawn(move || settler.run(&receiver));
+        let thread = thread.map_err(|e| Error::internal("a thread cannot be started").because(e))?;
+        Ok(Settling {
+            work: Some(work),
+            thread: Some(thread),
+        })
+    }
+}
+
+/// What the engine hands to the encoder.
+enum Work {
+    Frame(Vec<u8>),
+    Done(Timings),
+}
+
+/// A batch that is being encoded and settled on a thread of its own. Dropped, it waits for the thread, so that nothing
+/// half-written is left behind.
+struct Settling {
+    work: Option<SyncSender<Work>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Settling {
+    /// Hands on work; where the thread has ended, its error.
+    fn send(&mut self, work: Work) -> Result<()> {
+        match self.work.as_ref().map(|channel| channel.send(work)) {
+            Some(Ok(())) => Ok(()),
+            _ => self
+                .join()
+                .and_then(|()| Err(Error::internal("the encoder's thread ended early"))),
+        }
+    }
+
+    fn wait(mut self) -> Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<()> {
+        self.work = None;
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        thread
+            .join()
+            .unwrap_or_else(|_| Err(Error::internal("the encoder's thread panicked")))
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        if let Err(error) = self.join() {
+            tracing::debug!(%error, "a batch ended with the step");
+        }
+    }
+}
+
+struct Settler {
+    job: JobContext,
+    plan: Arc<Plan>,
+    progress: Arc<dyn Progress>,
+    slice: LedgerSlice,
+    batch: u64,
+    since: Instant,
+    deadline: Instant,
+    buffers: Buffers,
+}
+
+impl Settler {
+    fn run(&self, work: &Receiver<Work>) -> Result<()> {
+        let store = &self.job.store;
+        let key = ObjectKey::Segment(self.job.key, self.batch, Uuid::new_v4());
+        let order = EncodeOrder {
+            plan: Arc::clone(&self.plan),
+            slice: self.slice.clone(),
+            stop: self.job.stop.clone(),
+            deadline: self.deadline,
+        };
+        let mut encoding = Encoding::start(order, store.write(key)?)?;
+        let mut timings = loop {
+            match work.recv() {
+                Ok(Work::Frame(frame)) => {
+                    encoding = encoding.frame(&frame)?;
+                    self.buffers.give(frame);
+                }
+                Ok(Work::Done(timings)) => break timings,
+                // The engine's side failed and says why itself.
+                Err(_) => return Err(Error::stopped()),
+            }
+        };
+        let before = Instant::now();
+        let (bytes, sha256) = encoding.finish()?.finish()?;
+        timings.encode_seconds += before.elapsed().as_secs_f64();
+        timings.total_seconds = self.since.elapsed().as_secs_f64();
+        let marker = Marker {
+            version: FORMAT_VERSION,
+            segment: key.to_string(),
+            bytes,
+            frames: self.slice.range().len(),
+            sha256,
+            worker: self.job.worker.clone(),
+            timings,
+        };
+        let name = ObjectKey::Marker(self.job.key, self.batch);
+        if store.create(name, &write_json(&marker)?)? == Created::Existed {
+            // Another worker was faster; only the segment that its marker names counts.
+            store.delete(key)?;
+        }
+        self.progress.batch_done(self.batch, &marker);
+        Ok(())
+    }
+}
+
+/// How many frames of `bytes` each may wait between two stages.
+fn waiting(bytes: usize) -> usize {
+    (WAITING_BYTES / bytes.max(1)).clamp(2, 8)
+}
+
+pub(super) fn engine_failed(e: vdsr::Error) -> Error {
+    match e {
+        vdsr::Error::Stopped => Error::stopped(),
+        e => Error::new(ErrorCode::EngineFailed, "the engine failed").because(e),
+    }
+}
+
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("a stored {what} cannot be read")).because(e))
+}
+
+pub(super) fn write_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| Error::internal("a value cannot be stored").because(e))
+}

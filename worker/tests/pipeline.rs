@@ -1,0 +1,267 @@
+//! The steps on real clips: every frame once, at its time, wherever the video is cut.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use clearfleet_common::Stop;
+use clearfleet_common::config::Limits;
+use clearfleet_common::job::{Codec, Container, EncodeSettings, Scale, SourceIdentity, Stretch, Target};
+use clearfleet_common::storage::{JobId, PlanKey};
+use clearfleet_worker::Result;
+use clearfleet_worker::media::probe;
+use clearfleet_worker::media::serve::{FileSource, SourceServer};
+use clearfleet_worker::steps::{FolderStore, JobContext, PlanRequest, Progress, assemble, plan, upscale};
+use vdsr::{Engine, EngineKind, EngineOptions, Weights};
+
+/// Frames of a file as ffmpeg decodes them: time in seconds and digest of the pixels.
+fn frames(file: &Path, pix_fmt: &str) -> Vec<(f64, String)> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-copyts", "-noautorotate", "-i"])
+        .arg(file)
+        .args([
+            "-map",
+            "0:V:0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "-1",
+            "-pix_fmt",
+            pix_fmt,
+        ])
+        .args(["-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let base = text
+        .lines()
+        .find_map(|l| l.strip_prefix("#tb 0: "))
+        .unwrap_or_else(|| panic!("{file:?}: {text}"));
+    let (num, den) = base.split_once('/').unwrap();
+    let tick = num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
+    let rows = text.lines().filter(|l| !l.starts_with('#'));
+    rows.map(|row| {
+        let fields: Vec<&str> = row.split(',').map(str::trim).collect();
+        (fields[2].parse::<f64>().unwrap() * tick, fields[5].to_owned())
+    })
+    .collect()
+}
+
+fn bicubic() -> Arc<dyn Engine> {
+    let options = EngineOptions {
+        kind: EngineKind::Bicubic,
+        ..EngineOptions::default()
+    };
+    vdsr::build_engine(&options, &Weights::embedded().unwrap()).unwrap()
+}
+
+struct Run {
+    folder: tempfile::TempDir,
+    codec: Codec,
+    container: Container,
+    scale: f64,
+    batch_frames: u64,
+    stretch: Stretch,
+    exact: bool,
+}
+
+impl Run {
+    fn new(codec: Codec, container: Container, batch_frames: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            folder,
+            codec,
+            container,
+            scale: 1.0,
+            batch_frames,
+            stretch: Stretch::default(),
+            exact: false,
+        }
+    }
+
+    fn result(&self) -> PathBuf {
+        self.folder.path().join("result")
+    }
+
+    fn upscale(&self, source: &Path) -> Result<PathBuf> {
+        let server = SourceServer::start()?;
+        let served = Arc::new(server.register(Arc::new(FileSource::open(source)?)));
+        let limits = Limits::default();
+        let stop = Stop::new();
+        let probe = probe::probe(&served, &limits, &stop)?;
+        let job = JobContext {
+            store: Arc::new(FolderStore::open(self.folder.path().join("state"))?),
+            key: PlanKey {
+                job: JobId::LOCAL,
+                plan: 0,
+            },
+            server,
+            source: served,
+            limits,
+            stop,
+            worker: "test".to_owned(),
+        };
+        let request = PlanRequest {
+            target: Target::Factor(Scale::new(self.scale).unwrap()),
+            encode: EncodeSettings {
+                codec: self.codec,
+                crf: None,
+                preset: None,
+                container: self.container,
+            },
+            stretch: self.stretch,
+            source: SourceIdentity {
+                bytes: 1,
+                tag: String::new(),
+            },
+            engine: "bicubic".to_owned(),
+            pixels_per_second: 1e6,
+            batch_frames: Some(self.batch_frames),
+            exact: self.exact,
+        };
+        let planned = plan(&job, &probe, &request)?;
+        let progress: Arc<dyn Progress> = Arc::new(());
+        upscale(
+            &job,
+            &planned,
+            &*bicubic(),
+            &mut (0..planned.batches.len() as u64),
+            &progress,
+        )?;
+        assemble(&job, &planned, &probe, &self.result())?;
+        Ok(self.result())
+    }
+}
+
+/// The shared clips, or nothing where they are not beside the repository.
+fn clips() -> Option<PathBuf> {
+    let shared = std::env::var_os("CLEARFLEET_SHARED").map(PathBuf::from);
+    let shared = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"));
+    let clips = shared.join("clips/good");
+    if clips.is_dir() {
+        return Some(clips);
+    }
+    println!("skipped: {} is not there", clips.display());
+    None
+}
+
+/// Clips whose cuts are hard: B-frames and pyramids, variable frame rates, edit lists, discarded frames, a transport
+/// stream, AVI without times, a damaged program stream, VP9 and AV1 with hidden frames, H.263, HEVC in 12 bit.
+const HARD: [(&str, &str); 12] = [
+    ("awesome movie.mov", "yuv420p"),
+    ("bear-vp9-odd-dimensions.webm", "yuv420p"),
+    ("discard_first_keyframe.mp4", "yuv420p"),
+    ("iibbibb_editlist_videoonly.mp4", "yuv444p"),
+    ("sample_h264.ts", "yuv420p"),
+    ("sample_sef_slow_motion.mp4", "yuv420p"),
+    ("test_non_zero_start.mp4", "yuv420p"),
+    ("testsrc2_12bit_hdr.mp4", "yuv420p12le"),
+    ("testsrc2_mpeg4.avi", "yuv420p"),
+    ("weird_aspect.small.mpg", "yuv420p"),
+    ("nasa_13013_rotated.mp4", "yuv420p"),
+    ("bbb_176x144_128kbps_15fps_h263.3gp", "yuv420p"),
+];
+
+#[test]
+fn cut_at_every_frame_a_clip_decodes_as_uncut() {
+    let Some(clips) = clips() else { return };
+    for (name, pix_fmt) in HARD {
+        let source = clips.join(name);
+        // At factor 1 bicubic is the identity, and FFV1 is lossless: the result holds the source's frames.
+        let run = Run::new(Codec::Ffv1, Container::Mkv, 1);
+        let result = run.upscale(&source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        let (expected, found) = (frames(&source, pix_fmt), frames(&result, pix_fmt));
+        assert_eq!(expected.len(), found.len(), "{name}");
+        for (n, (e, f)) in expected.iter().zip(&found).enumerate() {
+            assert_eq!(e.1, f.1, "{name}: pixels of frame {n}");
+            assert!(
+                (e.0 - f.0).abs() <= 0.00101,
+                "{name}: frame {n} at {} instead of {}",
+                f.0,
+                e.0
+            );
+        }
+    }
+}
+
+#[test]
+fn one_batch_and_many_give_the_same_frames() {
+    let Some(clips) = clips() else { return };
+    let source = clips.join("awesome movie.mov");
+    let result = |batch_frames| {
+        let run = Run {
+            scale: 1.5,
+            ..Run::new(Codec::Ffv1, Container::Mkv, batch_frames)
+        };
+        frames(&run.upscale(&source).unwrap(), "yuv420p")
+    };
+    let one = result(1000);
+    assert_eq!(one.len(), 123);
+    assert_eq!(result(7), one);
+    assert_eq!(result(40), one);
+}
+
+#[test]
+fn every_codec_keeps_every_time_over_joints() {
+    let Some(clips) = clips() else { return };
+    let source = clips.join("awesome movie.mov");
+    let expected = frames(&source, "yuv420p");
+    let cases = [
+        (Codec::H264, Container::Mp4, 1e-9),
+        (Codec::H264, Container::Mov, 1e-9),
+        (Codec::H264, Container::Mkv, 0.00101),
+        (Codec::H265, Container::Mp4, 1e-9),
+        (Codec::Av1, Container::Mp4, 1e-9),
+        (Codec::Vp9, Container::Webm, 0.00101),
+    ];
+    for (codec, container, tolerance) in cases {
+        // 41 frames: three batches, with B-frames before each joint.
+        let run = Run::new(codec, container, 41);
+        let found = frames(
+            &run.upscale(&source).unwrap_or_else(|e| panic!("{codec} {e:?}")),
+            "yuv420p",
+        );
+        assert_eq!(found.len(), expected.len(), "{codec} in {container}");
+        for (n, (e, f)) in expected.iter().zip(&found).enumerate() {
+            assert!(
+                (e.0 - f.0).abs() <= tolerance,
+                "{codec} in {container}: frame {n} at {} not {}",
+                f.0,
+                e.0
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stretch_starts_at_zero_and_ends_where_it_was_asked_to() {
+    let Some(clips) = clips() else { return };
+    let source = clips.join("file_with_data_streams.mp4");
+    let stretch = Stretch {
+        start: Some(2.0),
+        end: Some(3.0),
+    };
+    let run = Run {
+        stretch,
+        ..Run::new(Codec::Ffv1, Container::Mkv, 10)
+    };
+    let found = frames(&run.upscale(&source).unwrap(), "yuv420p");
+    let whole = frames(&source, "yuv420p");
+    let expected: Vec<&String> = whole[60..90].iter().map(|f| &f.1).collect();
+    assert_eq!(found.iter().map(|f| &f.1).collect::<Vec<_>>(), expected);
+    assert_eq!(found[0].0, 0.0);
+}
+
+#[test]
+fn a_ledger_by_decoding_is_the_ledger_by_packets() {
+    let Some(clips) = clips() else { return };
+    let source = clips.join("discard_first_keyframe.mp4");
+    let by_packets = Run::new(Codec::Ffv1, Container::Mkv, 8);
+    let by_frames = Run {
+        exact: true,
+        ..Run::new(Codec::Ffv1, Container::Mkv, 8)
+    };
+    let expected = frames(&by_packets.upscale(&source).unwrap(), "yuv420p");
+    assert_eq!(expected.len(), 25);
+    assert_eq!(frames(&by_frames.upscale(&source).unwrap(), "yuv420p"), expected);
+}

@@ -1,0 +1,13 @@
+//! One whole frame of integer samples: what stills and video share.
+
+mod format;
+mod infill;
+mod samples;
+#[cfg(test)]
+mod tests;
+mod upscaler;
+
+pub use self::{
+    format::{ChromaSiting, FrameFormat, Layout, Range},
+    upscaler::FrameUpscaler,
+};

@@ -1,0 +1,30 @@
+//! The shipped weights on Set5: the figures on their card. The pictures are not part of the repository.
+
+use std::{env, path::PathBuf};
+
+use vdsr::{Dataset, EngineOptions, Method, Weights, build_engine, evaluate};
+
+/// The pictures' folder, where there is one.
+fn set5() -> Option<PathBuf> {
+    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+    let shared = env::var_os("CLEARFLEET_SHARED").map_or_else(beside, PathBuf::from);
+    Some(shared.join("data/set5")).filter(|folder| folder.is_dir())
+}
+
+#[test]
+fn set5_scores_what_the_card_says() {
+    let Some(folder) = set5() else {
+        println!("skipped: no data/set5 in CLEARFLEET_SHARED or ../shared");
+        return;
+    };
+    let dataset = Dataset::open(&folder).unwrap();
+    let engine = build_engine(&EngineOptions::default(), &Weights::embedded().unwrap()).unwrap();
+    for (scale, bicubic, network) in [(2, 33.66, 37.103), (3, 30.39, 33.190), (4, 28.42, 30.965)] {
+        let rows = evaluate(&*engine, &dataset, scale).unwrap();
+        let expected = [(Method::Bicubic, bicubic, 0.01, 0), (Method::Vdsr, network, 0.02, 5)];
+        for (row, (method, psnr, tolerance, better)) in rows.iter().zip(expected) {
+            assert_eq!((row.method, row.images, row.better_than_bicubic), (method, 5, better));
+            assert!((row.psnr - psnr).abs() <= tolerance, "{row:?}, expected {psnr}");
+        }
+    }
+}
