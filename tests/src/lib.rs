@@ -1,1 +1,15 @@
-//! tests
+//! What the system tests share. They drive the built program from outside, as a person or a script does: this has the
+//! program, a folder to work in, small media to feed it, crafted files, and ffmpeg as a second opinion.
+//!
+//! Nothing here uses the project's own code: what the program does is judged by other means.
+
+mod crafted;
+mod media;
+mod program;
+mod world;
+
+pub use crafted::{black_png, gif_header, png_header};
+pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
+pub use program::{Call, DEADLINE, Ended, Process, Running, is_root, program};
+pub use rustix::process::Signal;
+pub use world::World;

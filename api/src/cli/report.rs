@@ -192,6 +192,8 @@ impl Reporter {
         let place = input.map(|input| format!("{input}: ")).unwrap_or_default();
         eprintln!("{place}{} [{}]", error.message(), error.code());
         causes.iter().for_each(|cause| eprintln!("  because: {cause}"));
+        let details = error.details().iter().filter(|(name, _)| **name != "resume");
+        details.for_each(|(name, value)| eprintln!("  {name}: {value}"));
         error.ffmpeg().iter().for_each(|line| eprintln!("  ffmpeg: {line}"));
         if let Some(state) = error.details().get("resume") {
             eprintln!("  finished batches are kept in {state}; --resume goes on from there");

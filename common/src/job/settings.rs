@@ -91,6 +91,11 @@ impl Container {
         matches!(self, Self::Gif | Self::Apng)
     }
 
+    /// Whether it can say that the picture is turned on display, as ffmpeg 5.1 writes it.
+    pub fn holds_rotation(self) -> bool {
+        matches!(self, Self::Mp4 | Self::Mov)
+    }
+
     /// Whether it can hold video of this codec.
     pub fn holds(self, codec: Codec) -> bool {
         match self {

@@ -167,20 +167,34 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
     }
     launch = launch
         .args(["-map_metadata", "1", "-map_chapters", "1", "-c", "copy"])
-        .args(["-map_metadata:s:v:0", &format!("1:s:{}", video.stream)])
         .args(["-disposition:v:0", "default", "-max_muxing_queue_size", "65536"]);
-    if video.rotation != 0 {
-        launch = launch.args(["-metadata:s:v:0", &format!("rotate={}", video.rotation)]);
+    // Naming one kind of metadata turns off all that is copied by itself.
+    let sources = std::iter::once(video.stream as usize).chain(order.others.kept.iter().copied());
+    for (n, index) in sources.enumerate() {
+        launch = launch.args([format!("-map_metadata:s:{n}"), format!("1:s:{index}")]);
     }
+    if video.rotation != 0 {
+        // ffmpeg 5.1 takes the turn of the picture, and a display matrix undoes it.
+        launch = launch.args(["-metadata:s:v:0", &format!("rotate={}", 360 - video.rotation)]);
+    }
+    let den = video.time_base.den();
     let format = match plan.container {
         Container::Mp4 => ["-movflags", "+faststart", "-f", "mp4"],
         Container::Mov => ["-movflags", "+faststart", "-f", "mov"],
-        Container::Mkv => ["-cues_to_front", "0", "-f", "matroska"],
-        Container::Webm => ["-cues_to_front", "0", "-f", "webm"],
+        // What is before zero is the priming of a sound; shifting every stream for it would shift the video.
+        Container::Mkv => ["-avoid_negative_ts", "disabled", "-f", "matroska"],
+        Container::Webm => ["-avoid_negative_ts", "disabled", "-f", "webm"],
         Container::Gif | Container::Apng => return Err(Error::internal("an animation is not copied")),
     };
     if matches!(plan.container, Container::Mp4 | Container::Mov) {
-        launch = launch.args(["-video_track_timescale", &video.time_base.den().to_string()]);
+        // Edit lists count in the movie's timescale: a multiple of the video's holds its start exactly.
+        let movie = den.saturating_mul(10_000u32.div_ceil(den));
+        launch = launch.args([
+            "-video_track_timescale",
+            &den.to_string(),
+            "-movie_timescale",
+            &movie.to_string(),
+        ]);
     }
     Ok(launch.args(format).arg(order.scratch))
 }

@@ -141,7 +141,10 @@ fn draft(
     let mut notes = Vec::new();
     let codec = request.encode.codec;
     let source = (stream.width, stream.height);
-    let pix_fmt = stream.pix_fmt.as_deref().unwrap_or("unknown");
+    let Some(pix_fmt) = stream.pix_fmt.as_deref() else {
+        let message = format!("not one frame of the {} video can be decoded", stream.codec);
+        return Err(Error::new(ErrorCode::InputDamaged, message));
+    };
     let (working, lost) = working_format(pix_fmt);
     notes.extend(lost.map(|lost| format!("decoding: {lost}")));
     let (encoded, lost) = encoded_format(codec, working);
@@ -158,6 +161,16 @@ fn draft(
         notes.push(format!(
             "{w} columns and {h} rows are added: {codec} holds even sizes only"
         ));
+    }
+    let turn = stream.orientation;
+    if (turn.rotation != 0 || turn.mirrored) && !request.encode.container.holds_rotation() {
+        let container = request.encode.container;
+        notes.push(format!(
+            "the turn of {} degrees on display is left out: {container} does not hold it",
+            turn.rotation
+        ));
+    } else if turn.mirrored {
+        notes.push("the mirroring on display is left out".to_owned());
     }
     within(target, limits)?;
     let rate = stream.avg_frame_rate.unwrap_or(Rational { num: 25, den: 1 });

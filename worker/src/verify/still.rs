@@ -158,8 +158,8 @@ fn read(bytes: &dyn SourceBytes) -> std::io::Result<Vec<u8>> {
 fn pictures(source: &Still, result: &Still) -> Check {
     let method = format!(
         "the result was shrunk to the source's size (bicubic) and its luma compared with the source's over the whole picture, \
-         transparent parts on black where both have them: a PSNR of {LEAST_PSNR} dB, or less where contrasts are larger; \
-         errors above {LOSS} levels must stay under {:.0}% of the picture's variance; it sees neither colours nor detail \
+         transparent parts on black where both have them: for means of {CELL}x{CELL} pixels, a PSNR of {LEAST_PSNR} dB, or less \
+         where contrasts are larger, and errors above {LOSS} levels must stay under {:.0}% of the picture's variance; it sees neither colours nor detail \
          finer than a pixel of the source",
         100.0 * UNLIKE
     );

@@ -100,6 +100,28 @@ fn a_frame_too_many_is_found() {
 }
 
 #[test]
+fn a_film_that_changes_slowly_and_comes_a_frame_late_is_found() {
+    let folder = Folder::new();
+    folder.ffmpeg(
+        "-f lavfi -i color=gray:s=96x64:r=25:d=1.2 -vf geq=lum='128+100*sin(X/9+N/30)':cb=128:cr=128 -c:v libx264 -crf 5 source.mp4",
+    );
+    let encode = "scale=192:128 -fps_mode passthrough -c:v libx264 -crf 12 result.mp4";
+    folder.ffmpeg(&format!("-i source.mp4 -vf {encode}"));
+    differs(&folder.verify("source.mp4", "result.mp4"), &[]);
+    folder.ffmpeg(&format!(
+        "-i source.mp4 -vf tpad=start=1:start_mode=clone,trim=end_frame=30,{encode}"
+    ));
+    let report = folder.verify("source.mp4", "result.mp4");
+    differs(&report, &["pictures"]);
+    assert!(
+        check(&report, "pictures")
+            .found
+            .ends_with("29 show another frame, the first is frame 1: it shows 0"),
+        "{report:#?}"
+    );
+}
+
+#[test]
 fn a_repeated_frame_is_found_by_its_picture() {
     let report = Film::new().result("split[a][b];[a][b]freezeframes=first=12:last=12:replace=11,", "");
     differs(&report, &["pictures"]);
