@@ -12,7 +12,7 @@ use clearfleet_common::job::{LedgerSlice, Plan};
 use clearfleet_common::{ErrorCode, Stop};
 
 use super::input;
-use super::nut::{NutReader, PacketInfo};
+use super::nut::NutReader;
 use super::process::{Child, Confinement, Launch, ProcessLimits, Program};
 use super::serve::ServedSource;
 use crate::{Error, Result};
@@ -116,8 +116,8 @@ impl Decoding {
 enum Pass {
     /// Every frame of the range was sent.
     Complete,
-    /// Frames are missing, or others came: this many were sent in all.
-    Mismatch(String),
+    /// Frames are missing, others came, or decoding failed from there: why.
+    Mismatch(Error),
     /// Nobody takes frames any more.
     Abandoned,
 }
@@ -125,7 +125,7 @@ enum Pass {
 impl DecodeOrder {
     fn run(&self, sender: &SyncSender<Vec<u8>>) -> Result<()> {
         let mut sent = 0;
-        let mut mismatch = String::new();
+        let mut last = None;
         let remembered = self.seeks.0.load(Ordering::Relaxed);
         for (n, seek) in SEEKS.iter().enumerate().skip(remembered) {
             if seek.is_some() && self.first && n > 0 {
@@ -137,17 +137,13 @@ impl DecodeOrder {
                     self.seeks.0.fetch_max(n, Ordering::Relaxed);
                     return Ok(());
                 }
-                Pass::Mismatch(what) => {
-                    tracing::debug!(range = %self.slice.range(), ?seek, what, "a cut missed frames");
-                    mismatch = what;
+                Pass::Mismatch(why) => {
+                    tracing::debug!(range = %self.slice.range(), ?seek, error = %why, "a cut missed frames");
+                    last = Some(why);
                 }
             }
         }
-        let message = format!(
-            "frames {} do not decode as the ledger says: {mismatch}",
-            self.slice.range()
-        );
-        Err(Error::new(ErrorCode::FramesMismatch, message))
+        Err(last.unwrap_or_else(|| Error::internal("no way to cut was tried")))
     }
 
     /// Decodes from `seek` on; frames that were `sent` by an earlier pass are not sent again.
@@ -156,20 +152,23 @@ impl DecodeOrder {
         let stdout = child
             .take_stdout()
             .ok_or_else(|| Error::internal("a child without its pipe"))?;
-        let read = self.read(stdout, sender, sent);
-        match read {
-            // The rest of what it decodes is of no use; dropping the child ends it.
-            Ok(Pass::Complete) if !self.last => Ok(Pass::Complete),
-            Ok(Pass::Abandoned) => Ok(Pass::Abandoned),
-            Ok(Pass::Mismatch(what)) => {
-                child.finish(ErrorCode::DecodeFailed, "decoding")?;
-                Ok(Pass::Mismatch(what))
-            }
-            Ok(Pass::Complete) => child
-                .finish(ErrorCode::DecodeFailed, "decoding")
-                .map(|_| Pass::Complete),
+        let found = match self.read(stdout, sender, sent) {
+            // What is not read any more is of no use; dropping the child ends it.
+            Ok(Found::All { ended: false }) => return Ok(Pass::Complete),
+            Ok(Found::Abandoned) => return Ok(Pass::Abandoned),
+            Ok(Found::Other(why)) => return Ok(Pass::Mismatch(why)),
+            found => found,
+        };
+        let ended = child.finish(ErrorCode::DecodeFailed, "decoding");
+        if let Some(failure) = self.source.take_failure() {
+            return Err(Error::new(ErrorCode::InputUnreadable, "the source cannot be read").because(failure));
+        }
+        match (found, ended) {
+            (_, Err(e)) if e.code() != ErrorCode::DecodeFailed => Err(e),
             // What broke the pipe is in the child's own words.
-            Err(e) => child.finish(e.code(), "decoding").and(Err(e)),
+            (_, Err(e)) => Ok(Pass::Mismatch(e)),
+            (Err(e), Ok(_)) | (Ok(Found::Missing(e)), Ok(_)) => Ok(Pass::Mismatch(e)),
+            (Ok(_), Ok(_)) => Ok(Pass::Complete),
         }
     }
 
@@ -202,12 +201,9 @@ impl DecodeOrder {
             .args(input::source_arguments(&self.source, demuxer))
             .args(["-map", &format!("0:{}", video.stream), "-an", "-sn", "-dn"])
             .args(["-vf", &format!("{trim}setpts=PTS-({})", pts[0])])
-            .args([
-                "-fps_mode",
-                "passthrough",
-                "-enc_time_base",
-                &video.time_base.to_string(),
-            ])
+            // Frames of another size come as they are, and are refused, rather than squeezed.
+            .args(["-autoscale", "0", "-fps_mode", "passthrough"])
+            .args(["-enc_time_base", &video.time_base.to_string()])
             .args([
                 "-c:v",
                 "rawvideo",
@@ -221,52 +217,59 @@ impl DecodeOrder {
             .spawn(&self.stop, remaining.max(Duration::from_millis(1)))
     }
 
-    fn read(&self, stdout: ChildStdout, sender: &SyncSender<Vec<u8>>, sent: &mut usize) -> Result<Pass> {
+    fn read(&self, stdout: ChildStdout, sender: &SyncSender<Vec<u8>>, sent: &mut usize) -> Result<Found> {
         let expected = self.slice.pts();
-        let mut reader = match NutReader::open(super::widened(stdout), self.frame_bytes.max(1 << 16)) {
-            Ok(reader) => reader,
-            // A child that found no frame writes no header.
-            Err(e) => return Ok(Pass::Mismatch(e.to_string())),
-        };
+        let mut reader = NutReader::open(super::widened(stdout), self.frame_bytes.max(1 << 16))?;
         let clock = reader.stream().time_base;
         for n in 0.. {
             let mut buffer = self.buffers.take();
             let packet = reader.next_into(&mut buffer)?;
-            let found =
-                packet.map(|PacketInfo { pts, .. }| clock.rescale(pts, self.plan.video.time_base) + expected[0]);
+            let found = packet.map(|info| clock.rescale(info.pts, self.plan.video.time_base) + expected[0]);
             match (found, expected.get(n).copied()) {
-                (None, None) => return Ok(Pass::Complete),
+                (None, None) => break,
                 (Some(found), Some(pts)) if found == pts => {}
-                (found, pts) => return Ok(Pass::Mismatch(differs(n, found, pts))),
+                (None, pts) => return Ok(Found::Missing(self.differs(n, None, pts))),
+                (found, pts) => return Ok(Found::Other(self.differs(n, found, pts))),
             }
             if buffer.len() != self.frame_bytes {
-                return Err(Error::new(
+                let error = Error::new(
                     ErrorCode::DecodeFailed,
                     "the video changes its size or its format midway",
-                )
-                .with("expected_bytes", self.frame_bytes)
-                .with("found_bytes", buffer.len()));
+                );
+                return Ok(Found::Other(
+                    error.with("expected", self.frame_bytes).with("found", buffer.len()),
+                ));
             }
             if n < *sent {
                 self.buffers.give(buffer);
             } else if sender.send(buffer).is_err() {
-                return Ok(Pass::Abandoned);
+                return Ok(Found::Abandoned);
             } else {
                 *sent += 1;
             }
             if n + 1 == expected.len() && !self.last {
-                return Ok(Pass::Complete);
+                return Ok(Found::All { ended: false });
             }
         }
-        Ok(Pass::Complete)
+        Ok(Found::All { ended: true })
+    }
+
+    fn differs(&self, n: usize, found: Option<i64>, expected: Option<i64>) -> Error {
+        let at = |time: Option<i64>| time.map_or("no frame".to_owned(), |t| format!("one at {t}"));
+        let message = format!("frames {} do not decode as the ledger says", self.slice.range());
+        let error = Error::new(ErrorCode::FramesMismatch, message).with("frame", self.slice.range().start() + n as u64);
+        error.with("expected", at(expected)).with("found", at(found))
     }
 }
 
-fn differs(n: usize, found: Option<i64>, expected: Option<i64>) -> String {
-    let at = |time: Option<i64>| time.map_or("no frame".to_owned(), |t| format!("one at {t}"));
-    format!(
-        "frame {n} of the range is {}, and the ledger has {}",
-        at(found),
-        at(expected)
-    )
+/// What a child's frames were.
+enum Found {
+    /// Those of the ledger; whether the child was read to its end.
+    All { ended: bool },
+    /// Some of them, then the end.
+    Missing(Error),
+    /// One that the ledger does not have there.
+    Other(Error),
+    /// Nobody takes frames any more.
+    Abandoned,
 }

@@ -131,28 +131,28 @@ impl Encoding {
         if let Some(Err(e)) = closed {
             return Err(self.failure(&e));
         }
-        let output = self
-            .output
-            .join()
-            .unwrap_or_else(|_| Err(Error::internal("the segment's thread panicked")));
-        self.child.finish(ErrorCode::EncodeFailed, "encoding")?;
-        output
+        self.end()
     }
 
     /// Why a frame could not be written: the child's own words, or what stopped its output.
     fn failure(mut self, e: &std::io::Error) -> Error {
         self.frames = None;
-        let output = self
-            .output
-            .join()
-            .unwrap_or_else(|_| Err(Error::internal("the segment's thread panicked")));
+        match self.end() {
+            Err(why) => why,
+            Ok(_) => Error::new(ErrorCode::EncodeFailed, format!("the encoder ended early: {e}")),
+        }
+    }
+
+    /// Waits for the child and its output, once it gets no more frames.
+    fn end(self) -> Result<Box<dyn ObjectWriter>> {
+        let panicked = |_| Err(Error::internal("the segment's thread panicked"));
+        let output = self.output.join().unwrap_or_else(panicked);
         let ended = self.child.finish(ErrorCode::EncodeFailed, "encoding");
         match (output, ended) {
             // A segment that cannot be written stops the encoder, not the other way round.
-            (Err(output), _) if output.code() != ErrorCode::EncodeFailed => output,
-            (_, Err(ended)) => ended,
-            (Err(output), Ok(_)) => output,
-            (Ok(_), Ok(_)) => Error::new(ErrorCode::EncodeFailed, format!("the encoder ended early: {e}")),
+            (Err(output), _) if output.code() != ErrorCode::EncodeFailed => Err(output),
+            (_, Err(ended)) => Err(ended),
+            (output, Ok(_)) => output,
         }
     }
 }

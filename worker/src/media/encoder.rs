@@ -32,6 +32,13 @@ pub(crate) fn encoder_spec(settings: &EncodeSettings, size: (u32, u32), rate: Ra
     if !container.holds(codec) {
         return Err(invalid(format!("{container} does not hold {codec}")));
     }
+    let (least, most) = edges(codec);
+    if size.0.min(size.1) < least || size.0.max(size.1) > most {
+        let (width, height) = size;
+        let message =
+            format!("{codec} holds edges from {least} to {most} pixels here, and the result has {width}x{height}");
+        return Err(invalid(message));
+    }
     let threads = threads(u64::from(size.0) * u64::from(size.1));
     let crf = quality(settings)?;
     let preset = preset(settings)?;
@@ -65,6 +72,16 @@ pub(crate) fn encoder_spec(settings: &EncodeSettings, size: (u32, u32), rate: Ra
         segment,
         reorder,
     })
+}
+
+/// The shortest and the longest edge that the encoder takes, in pixels; measured with ffmpeg 5.1 of Debian.
+fn edges(codec: Codec) -> (u32, u32) {
+    match codec {
+        Codec::H264 | Codec::Vp9 => (2, 16_384),
+        Codec::H265 => (16, 65_535),
+        Codec::Av1 => (64, 16_384),
+        Codec::Ffv1 => (2, 65_535),
+    }
 }
 
 fn quality(settings: &EncodeSettings) -> Result<u8> {
@@ -170,5 +187,20 @@ mod tests {
             ..settings(Codec::Ffv1, Container::Mkv)
         };
         assert_eq!(refused(&lossless), "ffv1 is lossless and takes no crf");
+    }
+
+    #[test]
+    fn edges_that_an_encoder_does_not_take_are_refused() {
+        let at = |codec, width, height| {
+            encoder_spec(
+                &settings(codec, Container::Mkv),
+                (width, height),
+                Rational { num: 25, den: 1 },
+            )
+            .is_ok()
+        };
+        assert!(at(Codec::Av1, 64, 64) && !at(Codec::Av1, 64, 62));
+        assert!(at(Codec::H264, 16_384, 2) && !at(Codec::H264, 16_386, 2));
+        assert!(at(Codec::H265, 16_386, 16) && !at(Codec::H265, 64, 14));
     }
 }

@@ -49,7 +49,12 @@ pub(crate) fn predict(
         }
         within(limits, found.len() as u64)
     })?;
-    child.finish(ErrorCode::InputDamaged, "reading the packets")?;
+    let report = child.finish(ErrorCode::InputDamaged, "reading the packets")?;
+    if !report.errors.is_empty() {
+        // Demuxers get over what is missing or damaged, and say so; frames would be missing without a word.
+        let error = Error::new(ErrorCode::InputDamaged, "the video is damaged or cut off");
+        return Err(error.with_ffmpeg(report.errors));
+    }
     if !exact {
         return Ok(None);
     }

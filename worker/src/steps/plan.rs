@@ -152,7 +152,14 @@ fn draft(
         notes.extend(lost.map(|lost| format!("encoding: {lost}")));
     }
     let invalid = |e| Error::new(ErrorCode::TargetInvalid, "the size asked for is not offered").because(e);
-    let asked = request.target.size_for(source.0, source.1).map_err(invalid)?;
+    let turn = stream.orientation;
+    let keeps_turn = request.encode.container.holds_rotation();
+    let wanted = match request.target {
+        // An exact size is that of the picture as it is shown.
+        Target::Exact(width, height) if keeps_turn && turn.rotation % 180 == 90 => Target::Exact(height, width),
+        target => target,
+    };
+    let asked = wanted.size_for(source.0, source.1).map_err(invalid)?;
     let (even_width, even_height) = even_edges(codec, encoded);
     let even = |edge: u32, need: bool| if need { edge.next_multiple_of(2) } else { edge };
     let target = (even(asked.0, even_width), even(asked.1, even_height));
@@ -162,8 +169,7 @@ fn draft(
             "{w} columns and {h} rows are added: {codec} holds even sizes only"
         ));
     }
-    let turn = stream.orientation;
-    if (turn.rotation != 0 || turn.mirrored) && !request.encode.container.holds_rotation() {
+    if (turn.rotation != 0 || turn.mirrored) && !keeps_turn {
         let container = request.encode.container;
         notes.push(format!(
             "the turn of {} degrees on display is left out: {container} does not hold it",
@@ -184,7 +190,9 @@ fn draft(
         target_size: target,
         pixel_format: working.name.to_owned(),
         encoded_format: encoded.to_owned(),
-        full_range: working.name.starts_with("yuvj") || stream.colour.range.as_deref() == Some("pc"),
+        full_range: working.samples.planes == Planes::Rgb
+            || working.name.starts_with("yuvj")
+            || stream.colour.range.as_deref() == Some("pc"),
         chroma_location: stream.colour.chroma_location.clone(),
         sample_aspect: stream.sample_aspect,
         rotation: u32::from(stream.orientation.rotation),

@@ -70,21 +70,21 @@ impl SmallSize {
 }
 
 impl Frames {
-    /// Starts decoding. With `transparent`, frames are laid on black.
+    /// Starts decoding. With `on_black`, transparent parts are laid on black; else they show the colour that is stored.
     ///
     /// # Errors
     /// If ffmpeg cannot be started.
     pub(super) fn decode(
         video: &VideoInput<'_>,
         size: SmallSize,
-        transparent: bool,
+        on_black: bool,
         limits: &Limits,
         stop: &Stop,
     ) -> Result<Self> {
         let stream = video.stream;
         let limited = ProcessLimits::decoding(stream.width, stream.height);
         let SmallSize { width, height } = size;
-        let on_black = if transparent {
+        let ground = if on_black {
             "format=gbrap,premultiply=inplace=1,"
         } else {
             ""
@@ -99,7 +99,7 @@ impl Frames {
         .args(["-map", &format!("0:{}", stream.index), "-an", "-sn", "-dn"])
         .args([
             "-vf",
-            &format!("setpts=PTS+{AHEAD},{on_black}scale={width}:{height}:{shrink},format=rgb24"),
+            &format!("setpts=PTS+{AHEAD},{ground}scale={width}:{height}:{shrink},format=rgb24"),
         ])
         .args([
             "-fps_mode",

@@ -5,12 +5,14 @@
 
 mod chapters;
 mod frames;
+mod packets;
 mod pictures;
 mod properties;
 mod still;
 mod streams;
 mod times;
 mod video;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -91,16 +93,16 @@ impl Check {
     fn new(
         name: &'static str,
         method: impl Into<String>,
-        expected: impl ToString,
-        found: impl ToString,
+        expected: impl Into<String>,
+        found: impl Into<String>,
         holds: bool,
     ) -> Self {
         let verdict = if holds { Verdict::Holds } else { Verdict::Differs };
         Self {
             name,
             method: method.into(),
-            expected: expected.to_string(),
-            found: found.to_string(),
+            expected: expected.into(),
+            found: found.into(),
             verdict,
         }
     }
@@ -138,7 +140,13 @@ pub fn verify(request: &VerifyRequest<'_>) -> Result<Report> {
         (Kind::Still(source), Kind::Still(result)) => still::checks(request, source, result),
         (Kind::Still(_), _) | (_, Kind::Still(_)) => {
             let method = "what the first bytes of both say they are was compared: a picture or a video";
-            Ok(vec![Check::new("kind", method, kinds.0, kinds.1, false)])
+            Ok(vec![Check::new(
+                "kind",
+                method,
+                kinds.0.to_string(),
+                kinds.1.to_string(),
+                false,
+            )])
         }
         _ => video::checks(request),
     }

@@ -234,6 +234,23 @@ impl Pictures {
         }
     }
 
+    /// Whether every frame shows its own picture.
+    pub(super) fn holds(&self) -> bool {
+        self.compared > 0 && self.misplaced().0.is_none() && self.unlike.is_none()
+    }
+
+    /// The first frame that shows another, and how many do.
+    fn misplaced(&self) -> (Option<(usize, usize)>, u64) {
+        // Where frames are early, too, or nearly all are late, it was not the encoder.
+        let early_or_late = self.late + self.misplaced_count;
+        let all = self.moving >= LATE_FRAMES && early_or_late as f64 >= LATE * self.moving as f64;
+        if all || self.misplaced.is_some() {
+            (self.misplaced.into_iter().chain(self.first_late).min(), early_or_late)
+        } else {
+            (None, 0)
+        }
+    }
+
     /// The checks `pictures` and `tint`.
     pub(super) fn checks(&self, width: u32, height: u32) -> Vec<Check> {
         vec![self.pictures(width, height), self.tinted(width, height)]
@@ -241,12 +258,12 @@ impl Pictures {
 
     fn pictures(&self, width: u32, height: u32) -> Check {
         let method = format!(
-            "every decoded frame of both was shrunk to {width}x{height} (bicubic, luma) and held against its own source frame \
+            "every decoded frame of both was shrunk to {width}x{height} (bicubic, luma; transparent parts on black or as stored) and held against its own source frame \
              (PSNR of {LEAST_PSNR} dB, or less where contrasts are larger; of means of {CELL}x{CELL} pixels, errors above {LOSS} levels must \
              stay under {:.0}% of the variance) and against {NEARBY} source frames before and after it; this finds other \
              pictures and frames that are swapped or moved, wherever frames differ by more than {APART} levels and by more than \
              the encoding lost, and frames that are repeated, wherever they differ by more than the {PASSED_OVER} levels that \
-             encoders pass over; it sees no detail finer than a small pixel",
+             encoders pass over, or nearly all frames are late; it sees no detail finer than a small pixel",
             100.0 * UNLIKE
         );
         let Some((worst, worst_frame)) = self.worst else {
@@ -258,22 +275,13 @@ impl Pictures {
                 false,
             );
         };
-        let late = self.moving >= LATE_FRAMES && (self.late + self.misplaced_count) as f64 >= LATE * self.moving as f64;
-        let misplaced = if late {
-            self.misplaced.into_iter().chain(self.first_late).min()
-        } else {
-            self.misplaced
-        };
-        let count = self.misplaced_count + if late { self.late } else { 0 };
+        let (misplaced, count) = self.misplaced();
         let mut found = format!(
             "{} frames compared, {} told apart from those next to them; the worst is frame {worst_frame} at {worst:.1} dB",
             self.compared, self.told_apart
         );
         if let Some((frame, other)) = misplaced {
-            found += &format!(
-                "; {} show another frame, the first is frame {frame}: it shows {other}",
-                self.misplaced_count
-            );
+            found += &format!("; {count} show another frame, the first is frame {frame}: it shows {other}");
         }
         if let Some(frame) = self.unlike {
             found += &format!(
@@ -281,8 +289,7 @@ impl Pictures {
                 self.unlike_count
             );
         }
-        let holds = misplaced.is_none() && self.unlike.is_none();
-        Check::new("pictures", method, "each its own source frame", found, holds)
+        Check::new("pictures", method, "each its own source frame", found, self.holds())
     }
 
     fn tinted(&self, width: u32, height: u32) -> Check {

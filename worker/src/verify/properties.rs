@@ -99,6 +99,10 @@ fn colour(source: &StreamInfo, result: &StreamInfo, container: Container) -> Vec
         tag.as_deref()
             .is_some_and(|t| !matches!(t, "unspecified" | "reserved" | "gbr"))
     };
+    // An encoder that is told of studio range, which is the default, may say nothing.
+    let alike = |name: &str, own: &Option<String>, found: &Option<String>| {
+        own == found || (name == "range" && own.as_deref() == Some("tv") && found.is_none())
+    };
     let check = |(name, own, found): (&str, Option<String>, Option<String>)| {
         let shown = |tag: &Option<String>| format!("{name} {}", tag.as_deref().unwrap_or("unstated"));
         let mut method = format!("the {name} that the source states for its video was compared with the result's");
@@ -107,7 +111,8 @@ fn colour(source: &StreamInfo, result: &StreamInfo, container: Container) -> Vec
         if converted {
             method += "; one is RGB or a palette and the other is not, so that colours were converted";
         }
-        Check::new("colour", method, shown(&own), shown(&found), own == found).named_if(converted || no_field)
+        Check::new("colour", method, shown(&own), shown(&found), alike(name, &own, &found))
+            .named_if(converted || no_field)
     };
     tags.into_iter().filter(|(_, own, _)| stated(own)).map(check).collect()
 }

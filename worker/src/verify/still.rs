@@ -213,6 +213,7 @@ fn channels(own: ColorType, found: ColorType, held: &Holds) -> [Check; 2] {
     .named_if(excused);
     let method = "the bits of a sample were compared as decoded; the result may have more";
     let kept = bits(found) >= bits(own);
-    let depth = Check::new("bits", method, bits(own), bits(found), kept).named_if(bits(found) >= held.bits);
+    let depth = Check::new("bits", method, bits(own).to_string(), bits(found).to_string(), kept)
+        .named_if(bits(found) >= held.bits);
     [channels, depth]
 }

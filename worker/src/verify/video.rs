@@ -1,14 +1,16 @@
 //! Holding a video against its source.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{Container, Stretch};
 
-use super::frames::{Frames, Small, SmallSize};
-use super::pictures::{NEARBY, Nearby, Pictures};
-use super::streams::{Copied, packets};
+use super::frames::SmallSize;
+use super::packets::{Packets, packets};
+use super::streams::Copied;
 use super::times::{self, Clock, Times};
+use super::walk::{Walk, walk};
 use super::{Check, VerifyRequest, chapters, properties};
 use crate::media::input::VideoInput;
 use crate::media::probe::{self, Probe, StreamInfo};
@@ -26,13 +28,21 @@ pub(super) struct Side<'a> {
     name: &'a str,
 }
 
-/// What walking through both videos gives.
-struct Walk {
-    source: Times,
-    result: Times,
-    pictures: Pictures,
-    /// What decoding each complained of.
-    errors: (Vec<String>, Vec<String>),
+/// Packets of a file's streams by their index.
+type Listed = BTreeMap<usize, Packets>;
+
+/// What is known of both videos once they are decoded. Pairs are of the source and the result, in seconds.
+struct Film {
+    walked: Walk,
+    /// For each result frame the source frame of its time, where their numbers differ.
+    pairs: Option<Vec<Option<usize>>>,
+    clock: Clock,
+    /// Times of the first frames.
+    firsts: (f64, f64),
+    /// Durations of the last frames, where their packets say them.
+    lasts: (Option<f64>, Option<f64>),
+    /// Length of what the result should hold.
+    length: f64,
 }
 
 impl Side<'_> {
@@ -57,7 +67,7 @@ impl Side<'_> {
         Ok(head[..read].windows(4).any(|w| w == b"webm"))
     }
 
-    fn input(&self) -> VideoInput<'_> {
+    pub(super) fn input(&self) -> VideoInput<'_> {
         VideoInput {
             source: &self.served,
             demuxer: self.probe.demuxer,
@@ -66,7 +76,7 @@ impl Side<'_> {
     }
 
     /// Whether its frames have transparent parts.
-    fn transparent(&self) -> bool {
+    pub(super) fn transparent(&self) -> bool {
         let format = self.video.pix_fmt.as_deref().unwrap_or_default();
         ["pal8", "ya", "yuva", "gbrap", "rgba", "bgra", "argb", "abgr"]
             .iter()
@@ -74,7 +84,7 @@ impl Side<'_> {
     }
 
     /// An error that is about this file.
-    fn about(&self) -> impl Fn(Error) -> Error + '_ {
+    pub(super) fn about(&self) -> impl Fn(Error) -> Error + '_ {
         move |e| e.with("file", self.name)
     }
 }
@@ -94,64 +104,112 @@ pub(super) fn checks(request: &VerifyRequest<'_>) -> Result<Vec<Check>> {
     };
     let source = side(source_served, &source_probe, request.source_name)?;
     let result = side(result_served, &result_probe, request.result_name)?;
-    let container = result.container()?;
-    let stop = request.stop;
-
-    let source_packets = packets(&source, stop).map_err(source.about())?;
-    let result_packets = packets(&result, stop).map_err(result.about())?;
-    let mut walk = walk(request, &source, &result, None)?;
-    let (Some(source_first), result_first) = (walk.source.first(), walk.result.first()) else {
-        return Err(no_frame(request, &source));
-    };
-    let earliest = |side: &Side<'_>, listed: &std::collections::BTreeMap<usize, super::streams::Packets>| {
-        let others = listed.iter().filter(|(n, _)| **n != side.video.index);
-        others.filter_map(|(_, p)| p.earliest()).fold(f64::INFINITY, f64::min)
-    };
-    let tick = times::tolerance(walk.source.time_base, walk.result.time_base);
-    let firsts = (source_first, result_first.unwrap_or(0.0));
-    let others = (earliest(&source, &source_packets), earliest(&result, &result_packets));
-    let clock = clock(&request.stretch, firsts, others, tick);
-    // Where a frame is missing or too many, those that are there are still held against their own.
-    let pairs =
-        (walk.source.pts.len() != walk.result.pts.len()).then(|| times::by_time(&walk.source, &walk.result, clock));
-    if let Some(pairs) = &pairs {
-        walk = self::walk(request, &source, &result, Some(pairs))?;
-    }
-
-    let small = SmallSize::of(source.video.width, source.video.height);
-    let last = |times: &Times| times.pts.last().copied().unwrap_or(0);
-    let lasts = (
-        source_packets
-            .get(&source.video.index)
-            .and_then(|p| p.lasts(last(&walk.source))),
-        result_packets
-            .get(&result.video.index)
-            .and_then(|p| p.lasts(last(&walk.result))),
+    let listed = (
+        packets(&source, request.stop).map_err(source.about())?,
+        packets(&result, request.stop).map_err(result.about())?,
     );
-    let mut checks = vec![
-        times::frames(&walk.source, &walk.result, pairs.as_deref()),
-        decoding(&walk.errors),
-        times::times(&walk.source, &walk.result, clock, pairs.as_deref()),
-    ];
-    checks.extend(walk.pictures.checks(small.width, small.height));
-    checks.push(times::duration(&walk.source, &walk.result, clock, lasts));
+    let film = film(request, (&source, &listed.0), (&result, &listed.1))?;
+    let mut checks = film.checks(&source);
+    let container = result.container()?;
     checks.extend(properties::checks(source.video, result.video, container));
-    let length = (!request.stretch.is_whole())
-        .then(|| walk.source.last().unwrap_or(0.0) - source_first + lasts.0.or(walk.source.interval()).unwrap_or(0.0));
+    let length = (!request.stretch.is_whole()).then_some(film.length);
     let copied = Copied {
         source: &source,
         result: &result,
-        source_packets: &source_packets,
-        result_packets: &result_packets,
-        first: firsts,
+        source_packets: &listed.0,
+        result_packets: &listed.1,
+        first: film.firsts,
         stretch: length,
-        stop,
+        stop: request.stop,
     };
     checks.extend(copied.checks()?);
-    let own = chapters::chapters(&source, stop).map_err(source.about())?;
-    let found = chapters::chapters(&result, stop).map_err(result.about())?;
-    checks.extend(chapters::check(&own, &found, clock, length, !container.is_animation()));
+    let own = chapters::chapters(&source, request.stop).map_err(source.about())?;
+    let found = chapters::chapters(&result, request.stop).map_err(result.about())?;
+    checks.extend(chapters::check(
+        &own,
+        &found,
+        film.clock,
+        length,
+        !container.is_animation(),
+    ));
     Ok(checks)
+}
+
+/// Decodes both. What shows through transparent parts is whoever plays it to choose, and whoever makes an opaque result of
+/// it: there black is tried, then the colour that is stored.
+fn film(request: &VerifyRequest<'_>, source: (&Side<'_>, &Listed), result: (&Side<'_>, &Listed)) -> Result<Film> {
+    let on_black = film_on(request, source, result, true)?;
+    if on_black.walked.pictures.holds() || !source.0.transparent() || result.0.transparent() {
+        return Ok(on_black);
+    }
+    let as_stored = film_on(request, source, result, false)?;
+    Ok(if as_stored.walked.pictures.holds() {
+        as_stored
+    } else {
+        on_black
+    })
+}
+
+/// Decodes both, once more where their numbers of frames differ: then each result frame is held against the source frame
+/// of its time, so that one missing frame is one finding.
+fn film_on(
+    request: &VerifyRequest<'_>,
+    source: (&Side<'_>, &Listed),
+    result: (&Side<'_>, &Listed),
+    on_black: bool,
+) -> Result<Film> {
+    let mut walked = walk(request, source.0, result.0, None, on_black)?;
+    let Some(source_first) = walked.source.first() else {
+        return Err(no_frame(request, source.0));
+    };
+    let firsts = (source_first, walked.result.first().unwrap_or(0.0));
+    let earliest = |(side, listed): (&Side<'_>, &Listed)| {
+        let others = listed.iter().filter(|(n, _)| **n != side.video.index);
+        others.filter_map(|(_, p)| p.earliest()).fold(f64::INFINITY, f64::min)
+    };
+    let tick = times::tolerance(walked.source.time_base, walked.result.time_base);
+    let clock = clock(&request.stretch, firsts, (earliest(source), earliest(result)), tick);
+    let equal = walked.source.pts.len() == walked.result.pts.len();
+    let pairs = (!equal).then(|| times::by_time(&walked.source, &walked.result, clock));
+    if let Some(pairs) = &pairs {
+        walked = walk(request, source.0, result.0, Some(pairs), on_black)?;
+    }
+    let lasts = |(side, listed): (&Side<'_>, &Listed), times: &Times| {
+        let last = times.pts.last()?;
+        listed.get(&side.video.index)?.lasts(*last)
+    };
+    let lasts = (lasts(source, &walked.source), lasts(result, &walked.result));
+    let last = lasts.0.or(walked.source.interval()).unwrap_or(0.0);
+    let length = walked.source.last().unwrap_or(source_first) - source_first + last;
+    Ok(Film {
+        walked,
+        pairs,
+        clock,
+        firsts,
+        lasts,
+        length,
+    })
+}
+
+impl Film {
+    fn checks(&self, source: &Side<'_>) -> Vec<Check> {
+        let Walk {
+            source: own,
+            result: found,
+            pictures,
+            errors,
+        } = &self.walked;
+        let pairs = self.pairs.as_deref();
+        let small = SmallSize::of(source.video.width, source.video.height);
+        let mut checks = vec![
+            times::frames(own, found, pairs),
+            decoding(errors),
+            times::times(own, found, self.clock, pairs),
+        ];
+        checks.extend(pictures.checks(small.width, small.height));
+        checks.push(times::duration(own, found, self.clock, self.lasts));
+        checks
+    }
 }
 
 fn open(request: &VerifyRequest<'_>, bytes: &Arc<dyn SourceBytes>, name: &str) -> Result<(ServedSource, Probe)> {
@@ -206,100 +264,4 @@ fn decoding((source, result): &(Vec<String>, Vec<String>)) -> Check {
         result.is_empty(),
     )
     .noting(!source.is_empty(), || format!("; the source has {}", shown(source)))
-}
-
-/// Source frames that the result should hold.
-struct Wanted {
-    frames: Frames,
-    stretch: Stretch,
-    first: Option<i64>,
-    ended: bool,
-}
-
-impl Wanted {
-    /// The next frame that starts in the stretch; its moments count from the first frame.
-    fn next(&mut self) -> Result<Option<Small>> {
-        let tick = self.frames.time_base().seconds(1);
-        while !self.ended {
-            let Some(frame) = self.frames.next()? else { break };
-            let first = *self.first.get_or_insert(frame.pts);
-            let ticks = |seconds: f64| first.saturating_add((seconds / tick).ceil() as i64);
-            if self.stretch.end.is_some_and(|end| frame.pts >= ticks(end)) {
-                break;
-            }
-            if self.stretch.start.is_none_or(|start| frame.pts >= ticks(start)) {
-                return Ok(Some(frame));
-            }
-        }
-        self.ended = true;
-        Ok(None)
-    }
-}
-
-/// Decodes both side by side and holds each result frame against its own source frame: the one with its number, or the
-/// one that `pairs` names.
-fn walk(
-    request: &VerifyRequest<'_>,
-    source: &Side<'_>,
-    result: &Side<'_>,
-    pairs: Option<&[Option<usize>]>,
-) -> Result<Walk> {
-    let size = SmallSize::of(source.video.width, source.video.height);
-    let transparent = source.transparent() && result.transparent();
-    let decode = |side: &Side<'_>| Frames::decode(&side.input(), size, transparent, request.limits, request.stop);
-    let frames = decode(source).map_err(source.about())?;
-    let mut wanted = Wanted {
-        frames,
-        stretch: request.stretch,
-        first: None,
-        ended: false,
-    };
-    let mut found = decode(result).map_err(result.about())?;
-    let mut source_times = Times {
-        time_base: source.video.time_base,
-        pts: Vec::new(),
-    };
-    let mut result_times = Times {
-        time_base: result.video.time_base,
-        pts: Vec::new(),
-    };
-    let mut nearby = Nearby::new();
-    let mut pictures = Pictures::default();
-    let mut until = |own: usize, nearby: &mut Nearby, times: &mut Times| -> Result<()> {
-        while nearby.next() <= own.saturating_add(NEARBY) {
-            let Some(frame) = wanted.next().map_err(source.about())? else {
-                break;
-            };
-            times.pts.push(frame.pts);
-            nearby.push(frame);
-        }
-        Ok(())
-    };
-    let mut number = 0;
-    while let Some(frame) = found.next().map_err(result.about())? {
-        result_times.pts.push(frame.pts);
-        let own = pairs.map_or(Some(number), |p| p.get(number).copied().flatten());
-        if let Some(own) = own {
-            until(own, &mut nearby, &mut source_times)?;
-            nearby.forget_before(own);
-            pictures.compare(&nearby, own, number, &frame, size.width);
-        }
-        number += 1;
-    }
-    // The rest of the source has nothing to be compared with, and is counted.
-    loop {
-        let next = nearby.next();
-        nearby.forget_before(next);
-        until(next, &mut nearby, &mut source_times)?;
-        if nearby.next() == next {
-            break;
-        }
-    }
-    let errors = (wanted.frames.errors().to_vec(), found.errors().to_vec());
-    Ok(Walk {
-        source: source_times,
-        result: result_times,
-        pictures,
-        errors,
-    })
 }

@@ -206,19 +206,11 @@ impl Launch {
         // forked from a process with threads.
         unsafe { self.command.as_inner_mut().pre_exec(move || cage.enter()) };
         let process = launcher::spawn(self.command).map_err(|e| {
-            let code = if e.kind() == std::io::ErrorKind::NotFound {
-                ErrorCode::FfmpegMissing
-            } else {
-                ErrorCode::Internal
-            };
-            Error::new(
-                code,
-                format!(
-                    "{} cannot be started confined; it must be a program, not a script",
-                    binary.display()
-                ),
-            )
-            .because(e)
+            let message = format!(
+                "{} cannot be started confined; it must be a program, not a script",
+                binary.display()
+            );
+            Error::new(ErrorCode::FfmpegMissing, message).because(e)
         })?;
         Child::supervise(
             process,

@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::io::{BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Seek, Write};
 
 use clearfleet_common::ErrorCode;
 use image::codecs::{bmp::BmpEncoder, gif::GifEncoder, jpeg::JpegEncoder, png, tiff::TiffEncoder, webp::WebPEncoder};
@@ -46,7 +46,8 @@ pub(crate) fn encode(
         bits: (colours.bits_per_pixel() / u16::from(channels)) as u8,
         channels,
     };
-    let mut output = BufWriter::with_capacity(WINDOW, output);
+    let mut sink = Sink { output, failure: None };
+    let mut output = BufWriter::with_capacity(WINDOW, &mut sink);
     let mut job = Job {
         pixels,
         metadata,
@@ -64,9 +65,42 @@ pub(crate) fn encode(
         StillFormat::Bmp => job.write(BmpEncoder::new(&mut output)),
         StillFormat::Gif => job.write(GifEncoder::new_with_speed(&mut output, GIF_SPEED)),
     };
-    encoded.map_err(|e| failed(e, format))?;
-    output.flush().map_err(|e| Error::write("the picture", e))?;
-    Ok(written)
+    let written = encoded.map_err(|e| failed(e, format)).and_then(|()| {
+        output.flush().map_err(|e| Error::write("the picture", e))?;
+        Ok(written)
+    });
+    drop(output);
+    match sink.failure {
+        // Encoders tell of a failed write in words of their own, which do not say that the disk is full.
+        Some(kind) if written.is_err() => Err(Error::write("the picture", kind.into())),
+        _ => written,
+    }
+}
+
+/// An output that remembers how a write failed.
+struct Sink<'a, W> {
+    output: &'a mut W,
+    failure: Option<io::ErrorKind>,
+}
+
+impl<W: Write> Write for Sink<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes).inspect_err(|e| {
+            if e.kind() != io::ErrorKind::Interrupted {
+                self.failure.get_or_insert(e.kind());
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+impl<W: Seek> Seek for Sink<'_, W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.output.seek(to)
+    }
 }
 
 /// One picture on its way into an encoder.

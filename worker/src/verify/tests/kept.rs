@@ -228,3 +228,24 @@ fn an_animated_picture_as_video_is_held_against_what_it_shows() {
     folder.ffmpeg("-i source.gif -vf scale=192:128 -plays 0 -f apng result.png");
     differs(&folder.verify("source.gif", "result.png"), &[]);
 }
+
+#[test]
+fn transparent_parts_may_be_black_or_as_stored() {
+    let folder = Folder::new();
+    // White, and transparent on its right half, of which an opaque result can make what it likes.
+    folder.ffmpeg(
+        "-f lavfi -i testsrc2=s=96x64:r=10:d=1 -vf format=rgba,geq=r='r(X,Y)+255*gt(X,47)':g='g(X,Y)+255*gt(X,47)':\
+         b='b(X,Y)+255*gt(X,47)':a='255*lt(X,48)' -plays 0 -f apng source.png",
+    );
+    let encode = "-fps_mode passthrough -c:v libx264 -pix_fmt yuv420p result.mp4";
+    folder.ffmpeg(&format!("-i source.png -vf format=gbrap,scale=192:128 {encode}"));
+    differs(&folder.verify("source.png", "result.mp4"), &[]);
+    folder.ffmpeg(&format!(
+        "-i source.png -vf format=gbrap,premultiply=inplace=1,scale=192:128 {encode}"
+    ));
+    differs(&folder.verify("source.png", "result.mp4"), &[]);
+    folder.ffmpeg(&format!(
+        "-i source.png -vf format=gbrap,premultiply=inplace=1,hflip,scale=192:128 {encode}"
+    ));
+    differs(&folder.verify("source.png", "result.mp4"), &["pictures"]);
+}
