@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use clearfleet_common::Stop;
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{Codec, Container, EncodeSettings, Scale, SourceIdentity, Stretch, Target};
-use clearfleet_common::storage::{JobId, PlanKey};
+use clearfleet_common::job::{Codec, Container, EncodeSettings, Marker, Plan, Scale, SourceIdentity, Stretch, Target};
+use clearfleet_common::storage::{JobId, ObjectKey, PlanKey};
+use clearfleet_common::{ErrorCode, Stop};
 use clearfleet_worker::Result;
-use clearfleet_worker::media::probe;
+use clearfleet_worker::media::probe::{self, Probe};
 use clearfleet_worker::media::serve::{FileSource, SourceServer};
 use clearfleet_worker::steps::{FolderStore, JobContext, PlanRequest, Progress, assemble, plan, upscale};
 use vdsr::{Engine, EngineKind, EngineOptions, Weights};
@@ -55,6 +56,11 @@ fn bicubic() -> Arc<dyn Engine> {
     vdsr::build_engine(&options, &Weights::embedded().unwrap()).unwrap()
 }
 
+const PLAN: PlanKey = PlanKey {
+    job: JobId::LOCAL,
+    plan: 0,
+};
+
 struct Run {
     folder: tempfile::TempDir,
     codec: Codec,
@@ -84,6 +90,14 @@ impl Run {
     }
 
     fn upscale(&self, source: &Path) -> Result<PathBuf> {
+        let (job, probe, planned) = self.plan(source)?;
+        let progress: Arc<dyn Progress> = Arc::new(());
+        upscale(&job, &planned, &*bicubic(), &mut batches(&planned), &progress)?;
+        assemble(&job, &planned, &probe, &self.result())?;
+        Ok(self.result())
+    }
+
+    fn plan(&self, source: &Path) -> Result<(JobContext, Probe, Arc<Plan>)> {
         let server = SourceServer::start()?;
         let served = Arc::new(server.register(Arc::new(FileSource::open(source)?)));
         let limits = Limits::default();
@@ -91,10 +105,7 @@ impl Run {
         let probe = probe::probe(&served, &limits, &stop)?;
         let job = JobContext {
             store: Arc::new(FolderStore::open(self.folder.path().join("state"))?),
-            key: PlanKey {
-                job: JobId::LOCAL,
-                plan: 0,
-            },
+            key: PLAN,
             server,
             source: served,
             limits,
@@ -120,16 +131,33 @@ impl Run {
             exact: self.exact,
         };
         let planned = plan(&job, &probe, &request)?;
-        let progress: Arc<dyn Progress> = Arc::new(());
-        upscale(
-            &job,
-            &planned,
-            &*bicubic(),
-            &mut (0..planned.batches.len() as u64),
-            &progress,
-        )?;
-        assemble(&job, &planned, &probe, &self.result())?;
-        Ok(self.result())
+        Ok((job, probe, planned))
+    }
+}
+
+fn batches(plan: &Plan) -> std::ops::Range<u64> {
+    0..plan.batches.len() as u64
+}
+
+/// Counts what the upscale step says.
+#[derive(Default)]
+struct Counts {
+    frames: AtomicU64,
+    found: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Progress for Counts {
+    fn frame_done(&self) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn batch_found(&self, _batch: u64, marker: &Marker) {
+        self.found.fetch_add(marker.frames, Ordering::Relaxed);
+    }
+
+    fn batch_done(&self, _batch: u64, marker: &Marker) {
+        self.done.fetch_add(marker.frames, Ordering::Relaxed);
     }
 }
 
@@ -264,4 +292,58 @@ fn a_ledger_by_decoding_is_the_ledger_by_packets() {
     let expected = frames(&by_packets.upscale(&source).unwrap(), "yuv420p");
     assert_eq!(expected.len(), 25);
     assert_eq!(frames(&by_frames.upscale(&source).unwrap(), "yuv420p"), expected);
+}
+
+#[test]
+fn a_batch_that_decodes_to_other_frames_than_its_ledger_fails() {
+    let Some(clips) = clips() else { return };
+    let lies = [
+        ("a frame one tick off", "[513,1],[511,1],[512,5]"),
+        ("a frame left out", "[512,5],[1024,1],[512,1]"),
+        ("a frame that is not there", "[256,2],[512,5]"),
+    ];
+    let from = "[512,7]";
+    for (lie, to) in lies {
+        let run = Run::new(Codec::Ffv1, Container::Mkv, 7);
+        let (job, _, planned) = run.plan(&clips.join("h264_10bits.mp4")).unwrap();
+        let key = ObjectKey::Ledger(PLAN, 1);
+        let text = String::from_utf8(job.store.get(key).unwrap().unwrap()).unwrap();
+        assert!(text.contains(from), "{text}");
+        job.store.put(key, text.replace(from, to).as_bytes()).unwrap();
+        let progress: Arc<dyn Progress> = Arc::new(());
+        let error = upscale(&job, &planned, &*bicubic(), &mut batches(&planned), &progress).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FramesMismatch, "{lie}: {error:?}");
+        assert_eq!(job.store.finished(PLAN).unwrap().first(), Some(&0));
+        assert!(!job.store.finished(PLAN).unwrap().contains(&1));
+    }
+}
+
+#[test]
+fn what_is_finished_is_not_done_again() {
+    let Some(clips) = clips() else { return };
+    let run = Run::new(Codec::H264, Container::Mp4, 8);
+    let (job, probe, planned) = run.plan(&clips.join("h264_10bits.mp4")).unwrap();
+    let work = |batches: &mut dyn Iterator<Item = u64>| {
+        let counts = Arc::new(Counts::default());
+        let progress: Arc<dyn Progress> = Arc::clone(&counts) as Arc<dyn Progress>;
+        upscale(&job, &planned, &*bicubic(), batches, &progress).unwrap();
+        [&counts.frames, &counts.found, &counts.done].map(|n| n.load(Ordering::Relaxed))
+    };
+    assert_eq!(work(&mut [2, 0].into_iter()), [16, 0, 16]);
+    assert_eq!(work(&mut batches(&planned)), [14, 16, 14]);
+    assert_eq!(work(&mut batches(&planned)), [0, 30, 0]);
+    assemble(&job, &planned, &probe, &run.result()).unwrap();
+    assert_eq!(frames(&run.result(), "yuv420p10le").len(), 30);
+}
+
+#[test]
+fn a_missing_batch_is_no_result() {
+    let Some(clips) = clips() else { return };
+    let run = Run::new(Codec::H264, Container::Mp4, 8);
+    let (job, probe, planned) = run.plan(&clips.join("h264_10bits.mp4")).unwrap();
+    let progress: Arc<dyn Progress> = Arc::new(());
+    upscale(&job, &planned, &*bicubic(), &mut [0, 1, 3].into_iter(), &progress).unwrap();
+    let error = assemble(&job, &planned, &probe, &run.result()).unwrap_err();
+    assert_eq!(error.to_string(), "batch 2 is not done");
+    assert!(!run.result().exists());
 }
