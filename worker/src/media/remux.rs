@@ -1,6 +1,6 @@
 //! Putting a result together: joined segments as the video, every other stream of the source by copy.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use std::process::ChildStdin;
 use std::time::Duration;
@@ -75,49 +75,53 @@ fn full_disk(e: Error) -> Error {
     }
 }
 
+/// Writes the joined segments to ffmpeg.
 fn feed(kind: SegmentKind, segments: Segments<'_>, stdin: ChildStdin) -> Result<()> {
-    let mut stdin = super::widened(stdin);
-    let broken = |e| Error::write("the joined video", e);
+    let stdin = super::widened(stdin);
     match kind {
-        SegmentKind::FragmentedMp4 => {
-            let mut joined = Joined::new(segments);
-            let mut buffer = vec![0; 1 << 20];
-            loop {
-                let read = joined
-                    .read(&mut buffer)
-                    .map_err(|e| Error::internal("segments cannot be joined").because(e))?;
-                if read == 0 {
-                    return Ok(());
-                }
-                stdin.write_all(&buffer[..read]).map_err(broken)?;
-            }
+        SegmentKind::FragmentedMp4 => feed_fragments(segments, stdin),
+        SegmentKind::Nut => feed_packets(segments, stdin),
+    }
+}
+
+fn broken(e: std::io::Error) -> Error {
+    Error::write("the joined video", e)
+}
+
+fn feed_fragments(segments: Segments<'_>, mut stdin: ChildStdin) -> Result<()> {
+    let mut joined = Joined::new(segments);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = joined.read(&mut buffer);
+        let read = read.map_err(|e| Error::internal("segments cannot be joined").because(e))?;
+        if read == 0 {
+            return Ok(());
         }
-        SegmentKind::Nut => {
-            let mut writer: Option<(NutWriter<ChildStdin>, Vec<u8>)> = None;
-            let mut stdin = Some(stdin);
-            let mut packet = Vec::new();
-            for segment in segments {
-                let mut reader = NutReader::open(std::io::BufReader::with_capacity(1 << 20, segment?), LARGEST_PACKET)?;
-                if let Some(stdin) = stdin.take() {
-                    let stream = reader.stream();
-                    writer = Some((NutWriter::new(stdin, stream).map_err(broken)?, stream.extradata.clone()));
-                }
-                let Some((writer, extradata)) = &mut writer else {
-                    continue;
-                };
-                if reader.stream().extradata != *extradata {
-                    return Err(Error::new(ErrorCode::EncodeFailed, "segments of different streams"));
-                }
-                while let Some(info) = reader.next_into(&mut packet)? {
-                    writer.write(info.pts, info.key, &packet).map_err(broken)?;
-                }
-                if !reader.is_complete() {
-                    return Err(Error::new(ErrorCode::EncodeFailed, "a segment is cut off"));
-                }
-            }
-            writer.map_or(Ok(()), |(writer, _)| writer.finish().map(|_| ()).map_err(broken))
+        stdin.write_all(&buffer[..read]).map_err(broken)?;
+    }
+}
+
+fn feed_packets(mut segments: Segments<'_>, stdin: ChildStdin) -> Result<()> {
+    let open = |segment| NutReader::open(BufReader::with_capacity(1 << 20, segment), LARGEST_PACKET);
+    let Some(first) = segments.next() else { return Ok(()) };
+    let mut reader = open(first?)?;
+    let stream = reader.stream().clone();
+    let mut writer = NutWriter::new(stdin, &stream).map_err(broken)?;
+    let mut packet = Vec::new();
+    loop {
+        while let Some(info) = reader.next_into(&mut packet)? {
+            writer.write(info.pts, info.key, &packet).map_err(broken)?;
+        }
+        if !reader.is_complete() {
+            return Err(Error::new(ErrorCode::EncodeFailed, "a segment is cut off"));
+        }
+        let Some(next) = segments.next() else { break };
+        reader = open(next?)?;
+        if *reader.stream() != stream {
+            return Err(Error::new(ErrorCode::EncodeFailed, "segments of different streams"));
         }
     }
+    writer.finish().map(drop).map_err(broken)
 }
 
 /// Seconds of `ticks` of the video's clock, as ffmpeg reads them.

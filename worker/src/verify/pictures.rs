@@ -258,12 +258,13 @@ impl Pictures {
 
     fn pictures(&self, width: u32, height: u32) -> Check {
         let method = format!(
-            "every decoded frame of both was shrunk to {width}x{height} (bicubic, luma; transparent parts on black or as stored) and held against its own source frame \
-             (PSNR of {LEAST_PSNR} dB, or less where contrasts are larger; of means of {CELL}x{CELL} pixels, errors above {LOSS} levels must \
-             stay under {:.0}% of the variance) and against {NEARBY} source frames before and after it; this finds other \
-             pictures and frames that are swapped or moved, wherever frames differ by more than {APART} levels and by more than \
-             the encoding lost, and frames that are repeated, wherever they differ by more than the {PASSED_OVER} levels that \
-             encoders pass over, or nearly all frames are late; it sees no detail finer than a small pixel",
+            "every decoded frame of both was shrunk to {width}x{height} (bicubic, luma; transparent parts on black or as \
+             stored) and held against its own source frame (for means of {CELL}x{CELL} pixels a PSNR of {LEAST_PSNR} dB, or \
+             less where contrasts are larger, and errors above {LOSS} levels only under {:.0}% of the variance) and against \
+             {NEARBY} source frames before and after it; this finds other pictures and frames that are swapped or moved, \
+             wherever frames differ by more than {APART} levels and by more than the encoding lost, and frames that are \
+             repeated, wherever they differ by more than the {PASSED_OVER} levels that encoders pass over, or nearly all \
+             frames are late; it sees no detail finer than a small pixel",
             100.0 * UNLIKE
         );
         let Some((worst, worst_frame)) = self.worst else {

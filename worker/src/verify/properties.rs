@@ -23,23 +23,27 @@ pub(super) fn checks(source: &StreamInfo, result: &StreamInfo, container: Contai
 /// The check `size`: each edge is enlarged by one factor, to the nearest pixel, and one more where encoders need even
 /// edges.
 pub(super) fn size(source: (u32, u32), result: (u32, u32)) -> Check {
-    let method = "coded sizes were compared: the result is at least as large, and one factor explains both its edges, each \
-                  rounded to a pixel and up to an even one";
+    let method = "coded sizes were compared: the result is at least as large; that one factor explains both its edges, each \
+                  rounded to a pixel and up to an even one, is named where it does not, as an exact size may ask for it";
     let factors = |own: u32, found: u32| {
         let (own, found) = (f64::from(own.max(1)), f64::from(found));
         ((found - 1.5) / own, (found + 0.5) / own)
     };
     let (wide, high) = (factors(source.0, result.0), factors(source.1, result.1));
-    let holds = result.0 >= source.0 && result.1 >= source.1 && wide.0.max(high.0) <= wide.1.min(high.1);
-    let times = f64::from(result.0) / f64::from(source.0.max(1));
+    let larger = result.0 >= source.0 && result.1 >= source.1;
+    let holds = larger && wide.0.max(high.0) <= wide.1.min(high.1);
+    let times = |own: u32, found: u32| f64::from(found) / f64::from(own.max(1));
+    let (across, down) = (times(source.0, result.0), times(source.1, result.1));
     let expected = format!("{}x{}, times one factor of at least 1", source.0, source.1);
     Check::new(
         "size",
         method,
         expected,
-        format!("{}x{}, times {times:.3} in width", result.0, result.1),
+        format!("{}x{}, times {across:.3} in width", result.0, result.1),
         holds,
     )
+    .noting(!holds, || format!(" and {down:.3} in height"))
+    .named_if(larger)
 }
 
 fn rotation(source: Orientation, result: Orientation, container: Container) -> Check {
@@ -52,7 +56,7 @@ fn rotation(source: Orientation, result: Orientation, container: Container) -> C
         )
     };
     let holds = source == result;
-    Check::new("rotation", method, shown(source), shown(result), holds).named_if(container.is_animation())
+    Check::new("rotation", method, shown(source), shown(result), holds).named_if(!container.holds_rotation())
 }
 
 fn aspect(source: &StreamInfo, result: &StreamInfo) -> Check {

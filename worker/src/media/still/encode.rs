@@ -15,8 +15,15 @@ const WINDOW: usize = 256 << 10;
 const JPEG_EXIF: usize = 65_535 - 2 - 6;
 /// What 255 segments of a JPEG hold of a profile.
 const JPEG_ICC: usize = 255 * (65_535 - 2 - 14);
-/// From 1, which looks at every pixel, to 30; 10 is what the `gif` crate itself takes.
-const GIF_SPEED: i32 = 10;
+/// How a GIF's palette is sought: from 1, which looks at every pixel, to 30. Small pictures have too few pixels to leave
+/// most of them out; 10 is what the `gif` crate itself takes.
+fn gif_speed(pixels: &DynamicImage) -> i32 {
+    if u64::from(pixels.width()) * u64::from(pixels.height()) < 1 << 20 {
+        1
+    } else {
+        10
+    }
+}
 
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +70,10 @@ pub(crate) fn encode(
         StillFormat::WebP => job.write(WebPEncoder::new_lossless(&mut output)),
         StillFormat::Tiff => job.write(TiffEncoder::new(&mut output)),
         StillFormat::Bmp => job.write(BmpEncoder::new(&mut output)),
-        StillFormat::Gif => job.write(GifEncoder::new_with_speed(&mut output, GIF_SPEED)),
+        StillFormat::Gif => {
+            let speed = gif_speed(&job.pixels);
+            job.write(GifEncoder::new_with_speed(&mut output, speed))
+        }
     };
     let written = encoded.map_err(|e| failed(e, format)).and_then(|()| {
         output.flush().map_err(|e| Error::write("the picture", e))?;

@@ -203,7 +203,13 @@ fn other_pixels_sizes_and_colour_tags_are_found() {
         folder.verify("source.mkv", "result.mkv")
     };
     differs(&result("scale=192:128,setsar=1", ""), &["aspect"]);
-    differs(&result("scale=192:140,setsar=4/3", ""), &["size"]);
+    let stretched = result("scale=192:140,setsar=4/3", "");
+    differs(&stretched, &[]);
+    assert_eq!(of_verdict(&stretched, Verdict::Named), ["size"]);
+    assert_eq!(
+        check(&stretched, "size").found,
+        "192x140, times 2.000 in width and 2.188 in height"
+    );
     differs(&result("scale=48:32,setsar=4/3", ""), &["size"]);
     // An odd size made even.
     differs(&result("scale=128:86,setsar=4/3", ""), &[]);
