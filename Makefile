@@ -58,6 +58,8 @@ lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 .PHONY: bench
 bench: ## speed of the engines and of the whole pipeline, in release mode
 	@deploy/setup.sh bench
+	@# It measures the built program.
+	cargo build --release -p clearfleet
 	cargo run --release -p clearfleet-tests --bin bench
 
 .PHONY: clean

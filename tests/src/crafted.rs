@@ -21,6 +21,21 @@ pub fn black_png(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
+/// The same file with a PNG in it that says another size of itself, as if it had been written so.
+///
+/// # Panics
+/// If there is no PNG in it.
+pub fn oversized_png(mut file: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
+    let header = file.windows(4).position(|bytes| bytes == b"IHDR");
+    let header = header.expect("a PNG");
+    // Name, width, height, five bytes more, checksum.
+    let (end, size) = (header + 17, [width.to_be_bytes(), height.to_be_bytes()].concat());
+    file[header + 4..header + 12].copy_from_slice(&size);
+    let sum = crc(&file[header..end]).to_be_bytes();
+    file[end..end + 4].copy_from_slice(&sum);
+    file
+}
+
 /// The head of a GIF that promises one picture of its whole size, with no pixel behind it.
 pub fn gif_header(width: u16, height: u16) -> Vec<u8> {
     let size = [width.to_le_bytes(), height.to_le_bytes()].concat();

@@ -6,10 +6,12 @@
 mod crafted;
 mod media;
 mod program;
+mod running;
 mod world;
 
-pub use crafted::{black_png, gif_header, png_header};
+pub use crafted::{black_png, gif_header, oversized_png, png_header};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
-pub use program::{Call, DEADLINE, Ended, Process, Running, is_root, program};
+pub use program::{Call, is_root, program};
+pub use running::{DEADLINE, Ended, Process, Running};
 pub use rustix::process::Signal;
 pub use world::World;

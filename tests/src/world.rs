@@ -71,14 +71,15 @@ impl World {
         names
     }
 
-    /// A text without what differs from run to run: this folder, ports, addresses, pids, exit codes of ffmpeg.
+    /// A text without what differs from run to run: this folder, ports, addresses, exit codes of ffmpeg, random names.
     pub fn normalised(&self, text: &str) -> String {
         let text = text.replace(&self.folder().display().to_string(), "<folder>");
         let marks = [
             ("127.0.0.1:", "<port>"),
             ("@ 0x", "<address>"),
-            ("exit status ", "<n>"),
             ("exit code ", "<n>"),
+            ("/.tmp", "<random>"),
+            ("/.clearfleet-", "<random>"),
         ];
         marks
             .into_iter()
@@ -105,12 +106,12 @@ fn list(folder: &Path, inner: &Path, names: &mut Vec<String>) {
     }
 }
 
-/// Replaces the hexadecimal number after each `mark`.
+/// Replaces the number or the random letters after each `mark`.
 fn masked(text: &str, mark: &str, shown: &str) -> String {
     let mut parts = text.split(mark);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
         let number = if rest.len() < part.len() { shown } else { "" };
         masked.extend([mark, number, rest]);
     }

@@ -37,6 +37,7 @@ enum Command {
 
 /// Reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
+    few_arenas();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("CLEARFLEET_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
@@ -48,5 +49,15 @@ pub fn main() -> ExitCode {
         Command::Upscale(args) => upscale::run(&args),
         #[cfg(feature = "standalone")]
         Command::Verify(args) => verify::run(&args),
+    }
+}
+
+/// Keeps glibc from giving every thread a heap of its own: batches come and go with their threads, and what those heaps
+/// keep would grow with the length of a video.
+fn few_arenas() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: called before any other thread is started; it only sets a number that later allocations look at.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn predict(
         .args(input::source_arguments(video.source, video.demuxer))
         .piped_stdout();
     let mut child = launch.spawn(stop, deadline)?;
-    let mut found = Vec::new();
+    let mut found = Times::default();
     let mut exact = true;
     for_each_line(child.take_stdout(), |line| {
         let mut fields = line.split(',');
@@ -44,10 +44,10 @@ pub(crate) fn predict(
             return Ok(());
         }
         match pts {
-            Some(pts) if !flags.contains('C') => found.push((pts, duration.unwrap_or(0))),
+            Some(pts) if !flags.contains('C') => found.add(pts, duration),
             _ => exact = false,
         }
-        within(limits, found.len() as u64)
+        within(limits, found.pts.len() as u64)
     })?;
     let report = child.finish(ErrorCode::InputDamaged, "reading the packets")?;
     if !report.errors.is_empty() {
@@ -58,8 +58,8 @@ pub(crate) fn predict(
     if !exact {
         return Ok(None);
     }
-    found.sort_unstable();
-    match ledger(found, video) {
+    found.pts.sort_unstable();
+    match found.ledger(video) {
         Ok(ledger) => Ok(Some(ledger)),
         Err(LedgerError::Order { .. }) => Ok(None),
         Err(LedgerError::Empty) => Err(no_frames()),
@@ -84,19 +84,19 @@ pub(crate) fn decode_all(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, d
     .args(["-c:v", "rawvideo", "-f", "framecrc", "pipe:1"])
     .piped_stdout();
     let mut child = launch.spawn(stop, deadline)?;
-    let mut found = Vec::new();
+    let mut found = Times::default();
     for_each_line(child.take_stdout(), |line| {
         // stream, dts, pts, duration, size, checksum
         let fields: Vec<&str> = line.split(',').map(str::trim).collect();
         if let (false, [_, _, pts, duration, ..]) = (line.starts_with('#'), fields.as_slice())
             && let Ok(pts) = pts.parse()
         {
-            found.push((pts, duration.parse().unwrap_or(0)));
+            found.add(pts, duration.parse().ok());
         }
-        within(limits, found.len() as u64)
+        within(limits, found.pts.len() as u64)
     })?;
     child.finish(ErrorCode::InputDamaged, "decoding the video")?;
-    ledger(found, video).map_err(|e| match e {
+    found.ledger(video).map_err(|e| match e {
         LedgerError::Empty => no_frames(),
         LedgerError::Order { .. } => Error::new(
             ErrorCode::FramesMismatch,
@@ -106,17 +106,34 @@ pub(crate) fn decode_all(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, d
     })
 }
 
-/// The ledger of frames given by time and duration; the last frame lasts as long as it says, else as the one before.
-fn ledger(found: Vec<(i64, i64)>, video: &VideoInput<'_>) -> Result<Ledger, LedgerError> {
-    let time_base = video.stream.time_base;
-    let last = found.last().copied().ok_or(LedgerError::Empty)?;
-    let before = found.len().checked_sub(2).map(|n| last.0 - found[n].0);
-    let lasts = [Some(last.1), before, Some(one_frame(video, time_base))]
-        .into_iter()
-        .flatten()
-        .find(|d| *d > 0);
-    let pts = found.into_iter().map(|(pts, _)| pts).collect();
-    Ledger::new(time_base, pts, last.0.saturating_add(lasts.unwrap_or(1)))
+/// Times of frames as they are found.
+#[derive(Default)]
+struct Times {
+    pts: Vec<i64>,
+    /// The latest time, and how long that frame lasts, where it says so.
+    latest: Option<(i64, Option<i64>)>,
+}
+
+impl Times {
+    fn add(&mut self, pts: i64, duration: Option<i64>) {
+        self.pts.push(pts);
+        if self.latest.is_none_or(|(latest, _)| latest < pts) {
+            self.latest = Some((pts, duration));
+        }
+    }
+
+    /// The ledger; the last frame lasts as long as it says, else as the one before.
+    fn ledger(self, video: &VideoInput<'_>) -> Result<Ledger, LedgerError> {
+        let Self { pts, latest } = self;
+        let time_base = video.stream.time_base;
+        let (last, duration) = latest.ok_or(LedgerError::Empty)?;
+        let before = pts.len().checked_sub(2).map(|n| last.saturating_sub(pts[n]));
+        let lasts = [duration, before, Some(one_frame(video, time_base))]
+            .into_iter()
+            .flatten()
+            .find(|d| *d > 0);
+        Ledger::new(time_base, pts, last.saturating_add(lasts.unwrap_or(1)))
+    }
 }
 
 /// Ticks of one frame by the stream's stated rate, or 40 ms.

@@ -34,7 +34,7 @@ pub(in crate::cli) struct UpscaleArgs {
     /// Edge of the network's tiles in pixels; smaller tiles need less memory.
     #[arg(long, env = "CLEARFLEET_TILE", value_name = "PIXELS")]
     pub(super) tile: Option<u32>,
-    /// What the engine `wait` sleeps for each frame, in milliseconds.
+    /// What the engine `wait` takes for each frame, in milliseconds.
     #[arg(long, value_name = "MS", default_value = "20", value_parser = milliseconds, hide = true)]
     pub(super) wait: Duration,
 

@@ -77,7 +77,7 @@ pub enum EngineKind {
     Reference,
     /// No network: bicubic enlargement.
     Bicubic,
-    /// Sleeps for a stated time for each plane, then bicubic: what scheduling is measured with.
+    /// Bicubic that takes a stated time for each plane, most of it asleep: what scheduling is measured with.
     Wait,
 }
 
@@ -116,7 +116,7 @@ pub struct EngineOptions {
     pub kind: EngineKind,
     /// Core edge of a tile in target pixels, at least 8; the engine's own choice when absent. Part of the fingerprint.
     pub tile: Option<u32>,
-    /// How long `wait` sleeps for each plane.
+    /// How long `wait` takes for each plane.
     pub wait: Duration,
 }
 

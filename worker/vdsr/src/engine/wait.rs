@@ -1,6 +1,9 @@
 //! Sleeps in place of computing, so that scheduling can be measured on machines without GPUs.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{Engine, EngineKind, Session, Watch, bicubic::BicubicSession, report};
 use crate::{error::Result, geometry::Geometry, plane::Plane};
@@ -8,7 +11,7 @@ use crate::{error::Result, geometry::Geometry, plane::Plane};
 /// The longest sleep between two looks at the watch: each is reported as a tile.
 const NAP: Duration = Duration::from_millis(20);
 
-/// The engine: how long a plane takes.
+/// The engine: how long a plane takes, bicubic enlargement included.
 pub(super) struct Wait {
     wait: Duration,
 }
@@ -43,9 +46,11 @@ struct WaitSession {
 
 impl Session for WaitSession {
     fn upscale(&mut self, source: &Plane<f32>, target: &mut Plane<f32>, watch: &dyn Watch) -> Result<()> {
+        let since = Instant::now();
         self.bicubic.enlarge(source, target)?;
-        let naps = self.wait.as_nanos().div_ceil(NAP.as_nanos()).max(1);
-        let (naps, mut left) = (usize::try_from(naps).unwrap_or(usize::MAX), self.wait);
+        let mut left = self.wait.saturating_sub(since.elapsed());
+        let naps = left.as_nanos().div_ceil(NAP.as_nanos()).max(1);
+        let naps = usize::try_from(naps).unwrap_or(usize::MAX);
         for nap in 1..=naps {
             thread::sleep(left.min(NAP));
             left = left.saturating_sub(NAP);

@@ -1,0 +1,89 @@
+//! Clips and pictures to measure with, made by ffmpeg once each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::process::{Call, count_frames};
+
+/// Frames a second of every clip.
+const RATE: u32 = 30;
+
+/// Makes sources in a folder.
+pub(super) struct Sources {
+    folder: PathBuf,
+}
+
+impl Sources {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// A clip with a moving test picture and a tone, in MP4.
+    ///
+    /// Its slight noise keeps encoders from skipping blocks: a frame then costs x264 about what one of a film costs. With
+    /// grain it would cost several times that, and two cores would not encode the 50 frames a second that the engine
+    /// `wait` makes.
+    pub(super) fn clip(&self, (width, height): (u32, u32), frames: u32) -> Result<PathBuf> {
+        let path = self.folder.join(format!("clip-{width}x{height}-{frames}.mp4"));
+        if path.exists() {
+            return Ok(path);
+        }
+        let picture = format!("testsrc2=size={width}x{height}:rate={RATE},noise=alls=2:allf=t");
+        let seconds = f64::from(frames) / f64::from(RATE);
+        Call::ffmpeg()
+            .args(["-f", "lavfi", "-i", &picture])
+            .args([
+                "-f",
+                "lavfi",
+                "-t",
+                &seconds.to_string(),
+                "-i",
+                "sine=sample_rate=48000",
+            ])
+            .args(["-frames:v", &frames.to_string()])
+            .args([
+                "-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-pix_fmt", "yuv420p",
+            ])
+            .args(["-c:a", "aac", "-b:a", "96k"])
+            .arg(&path)
+            .run()
+            .context("the source")?;
+        let found = count_frames(&path)?;
+        ensure!(found == frames, "the source has {found} frames in place of {frames}");
+        Ok(path)
+    }
+
+    /// A picture with soft shapes and the noise of a sensor, which no PNG compresses away.
+    pub(super) fn still(&self, width: u32, height: u32) -> Result<PathBuf> {
+        let path = self.folder.join(format!("still-{width}x{height}.png"));
+        if path.exists() {
+            return Ok(path);
+        }
+        let picture = format!("testsrc2=size={width}x{height},gblur=sigma=3,noise=alls=12:allf=t,format=rgb24");
+        Call::ffmpeg()
+            .args(["-f", "lavfi", "-i", &picture, "-frames:v", "1", "-update", "1"])
+            .arg(&path)
+            .run()
+            .context("the source")?;
+        expect_png(&path, (width, height))?;
+        Ok(path)
+    }
+}
+
+/// Fails unless a file is a PNG of this size.
+pub(super) fn expect_png(path: &Path, size: (u32, u32)) -> Result<()> {
+    let bytes = fs::read(path)?;
+    // The signature, then the header's length and name, then width and height.
+    let edge = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let found = edge(16).zip(edge(20));
+    ensure!(
+        bytes.get(12..16) == Some(b"IHDR") && found == Some(size),
+        "{} is no PNG of {size:?}: {found:?}",
+        path.display()
+    );
+    Ok(())
+}
