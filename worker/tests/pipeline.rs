@@ -1,4 +1,5 @@
 //! The steps on real clips: every frame once, at its time, wherever the video is cut.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,6 +7,7 @@ pub mod formats;
 mod fragment;
 pub(crate) mod input;
 pub(crate) mod ledger;
+mod limits;
 pub(crate) mod nut;
 pub(crate) mod pixel;
 pub mod probe;
@@ -16,6 +17,8 @@ pub mod serve;
 pub mod sniff;
 pub mod still;
 pub(crate) mod streams;
+
+pub(crate) use limits::within;
 
 use std::os::fd::AsFd;
 

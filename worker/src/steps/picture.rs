@@ -10,7 +10,8 @@ use super::Progress;
 use super::progress::Watching;
 use super::upscale::engine_failed;
 use crate::media::serve::SourceBytes;
-use crate::media::still::{Still, StillFormat, StillReader, Written, encode, within};
+use crate::media::still::{Still, StillFormat, StillReader, Written, encode};
+use crate::media::within;
 use crate::{Error, Result};
 
 /// JPEG's quality where none is asked for.

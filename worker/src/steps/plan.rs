@@ -17,6 +17,7 @@ use crate::media::ledger;
 use crate::media::pixel::{Planes, encoded_format, even_edges, working_format};
 use crate::media::probe::{Probe, StreamInfo};
 use crate::media::streams::other_streams;
+use crate::media::within;
 use crate::{Error, Result};
 
 /// Seconds of work that a batch should hold.
@@ -178,7 +179,7 @@ fn draft(
     } else if turn.mirrored {
         notes.push("the mirroring on display is left out".to_owned());
     }
-    within(target, limits)?;
+    within("the result", target, limits)?;
     let rate = stream.avg_frame_rate.unwrap_or(Rational { num: 25, den: 1 });
     let encoder = encoder_spec(&request.encode, target, rate)?;
     let from_rgb = working.samples.planes == Planes::Rgb && codec != clearfleet_common::job::Codec::Ffv1;
@@ -233,19 +234,6 @@ fn colour_arguments(stream: &StreamInfo, from_rgb: bool) -> Vec<String> {
     known
         .flat_map(|(option, value)| [option.to_owned(), value.to_owned()])
         .collect()
-}
-
-fn within((width, height): (u32, u32), limits: &Limits) -> Result<()> {
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels <= limits.pixels && width.max(height) <= limits.edge {
-        return Ok(());
-    }
-    let message = format!(
-        "a result of {width}x{height} is over the limit of {} pixels, {} on an edge",
-        limits.pixels, limits.edge
-    );
-    let error = Error::new(ErrorCode::InputTooManyPixels, message);
-    Err(error.with("limit", limits.pixels).with("found", pixels))
 }
 
 /// Fills in what depends on the frames' times.

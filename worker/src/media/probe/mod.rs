@@ -17,6 +17,7 @@ use super::formats;
 use super::process::{Child, Confinement, Launch, Program, ffmpeg_version};
 use super::serve::ServedSource;
 use super::sniff::{self, Kind};
+use super::within;
 use crate::{Error, Result};
 
 /// How long ffprobe may take: it reads some megabytes at most, perhaps from a slow store.
@@ -263,26 +264,7 @@ impl Probe {
             );
             return Err(Error::new(ErrorCode::InputDimensions, message).with("found", size));
         }
-        let refuse = |message, limit: u64| {
-            Err(Error::new(ErrorCode::InputTooManyPixels, message)
-                .with("limit", limit)
-                .with("found", &size))
-        };
-        if width.max(height) > limits.edge {
-            let limit = limits.edge;
-            return refuse(
-                format!("the video has {size} pixels; its longer side may have {limit}"),
-                limit.into(),
-            );
-        }
-        if video.area() > limits.pixels {
-            let limit = limits.pixels;
-            return refuse(
-                format!("the video has {size} = {} pixels; {limit} are allowed", video.area()),
-                limit,
-            );
-        }
-        Ok(())
+        within("the video", (width, height), limits)
     }
 
     fn check_length(&self, video: &StreamInfo) -> Result<()> {

@@ -10,6 +10,7 @@ use super::survey::Survey;
 use super::{Metadata, Still, exif};
 use crate::media::serve::SourceBytes;
 use crate::media::sniff::{self, Kind, Picture};
+use crate::media::within;
 use crate::{Error, Result};
 
 /// Memory that a decoder may take for what is not pixels: profiles, metadata, rows, tables.
@@ -228,34 +229,6 @@ impl<'a> Opened<'a> {
         let error = Error::new(ErrorCode::InputDamaged, format!("the {} {how}", self.picture));
         error.with("bytes", self.source.len())
     }
-}
-
-/// Refuses a size that is over the limits.
-///
-/// # Errors
-/// `InputTooManyPixels` with `limit` and `found`.
-pub(crate) fn within(what: &str, (width, height): (u32, u32), limits: &Limits) -> Result<()> {
-    let pixels = u64::from(width) * u64::from(height);
-    let size = format!("{width}x{height}");
-    let refuse = |message, limit: u64| {
-        Err(Error::new(ErrorCode::InputTooManyPixels, message)
-            .with("limit", limit)
-            .with("found", &size))
-    };
-    if width.max(height) > limits.edge {
-        let limit = limits.edge;
-        return refuse(
-            format!("{what} has {size} pixels; its longer side may have {limit}"),
-            limit.into(),
-        );
-    }
-    if pixels > limits.pixels {
-        return refuse(
-            format!("{what} has {size} = {pixels} pixels; {} are allowed", limits.pixels),
-            limits.pixels,
-        );
-    }
-    Ok(())
 }
 
 /// Whether no pixel lets anything through.

@@ -12,7 +12,7 @@ mod survey;
 
 use std::fmt;
 
-pub(crate) use decode::{StillReader, within};
+pub(crate) use decode::StillReader;
 pub(crate) use encode::{Written, encode};
 use image::DynamicImage;
 
