@@ -85,11 +85,18 @@ struct Upscale {
 #[group(required = true, multiple = false)]
 struct TargetArgs {
     /// Factor of enlargement, 1 to 8, whole or not.
-    #[arg(long)]
+    #[arg(long, value_parser = factor)]
     scale: Option<f64>,
     /// Width and height of the result in pixels, such as 1920x1080.
     #[arg(long, value_name = "WxH")]
     size: Option<Size>,
+}
+
+/// A factor that is possible.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    let any = Size { width: 1, height: 1 };
+    Geometry::scaled(any, factor).map(|_| factor).map_err(|e| e.to_string())
 }
 
 impl Args {
