@@ -269,6 +269,15 @@ fn a_stretch_is_held_against_its_own_frames() {
         ),
         ("10", "10")
     );
+    // Sound that goes on after the stretch.
+    film.0.ffmpeg(
+        "-ss 0.4 -to 0.8 -i source.mp4 -i source.mp4 -filter_complex [0:v]scale=192:128[v] -map [v] -map 1:a -c:a copy \
+         -c:v libx264 long.mp4",
+    );
+    differs(
+        &film.0.verify_stretch("source.mp4", "long.mp4", stretch).unwrap(),
+        &["audio"],
+    );
     let later = Stretch {
         start: Some(0.44),
         end: Some(0.84),
