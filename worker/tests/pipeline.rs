@@ -49,6 +49,28 @@ fn frames(file: &Path, pix_fmt: &str) -> Vec<(f64, String)> {
     .collect()
 }
 
+/// Times of a stream's packets in seconds.
+fn packets(file: &Path, stream: &str) -> Vec<f64> {
+    let output = Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            stream,
+            "-show_entries",
+            "packet=pts_time",
+            "-of",
+            "csv=p=0",
+        ])
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| line.trim_end_matches(',').parse().unwrap())
+        .collect()
+}
+
 fn bicubic() -> Arc<dyn Engine> {
     let options = EngineOptions {
         kind: EngineKind::Bicubic,
@@ -279,6 +301,9 @@ fn a_stretch_starts_at_zero_and_ends_where_it_was_asked_to() {
     let expected: Vec<&String> = whole[60..90].iter().map(|f| &f.1).collect();
     assert_eq!(found.iter().map(|f| &f.1).collect::<Vec<_>>(), expected);
     assert_eq!(found[0].0, 0.0);
+    let sound = packets(&run.result(), "a:0");
+    assert!(sound.iter().all(|t| (-0.03..1.0).contains(t)), "{sound:?}");
+    assert!(sound[0] < 0.03 && sound[sound.len() - 1] > 0.95, "{sound:?}");
 }
 
 #[test]

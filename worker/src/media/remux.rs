@@ -152,16 +152,8 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
     if plan.zero != 0 {
         launch = launch.args(["-itsoffset", &seconds(plan, -plan.zero)]);
     }
-    if let Some(until) = plan.until {
-        let first = plan.zero;
-        launch = launch.args([
-            "-seek_timestamp",
-            "1",
-            "-ss",
-            &seconds(plan, first),
-            "-to",
-            &seconds(plan, until),
-        ]);
+    if plan.until.is_some() {
+        launch = launch.args(["-seek_timestamp", "1", "-ss", &seconds(plan, plan.zero)]);
     }
     launch = launch
         .args(input::source_arguments(order.source, &plan.demuxer))
@@ -180,6 +172,14 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
     if video.rotation != 0 {
         // ffmpeg 5.1 takes the turn of the picture, and a display matrix undoes it.
         launch = launch.args(["-metadata:s:v:0", &format!("rotate={}", 360 - video.rotation)]);
+    }
+    if let Some(until) = plan.until {
+        // The result's clock, not the source's: ffmpeg counts `-to` of an input from before its offset.
+        launch = launch.args(["-t", &seconds(plan, until - plan.zero)]);
+        for n in 1..=order.others.kept.len() {
+            // The source is read from its last key frame before the stretch.
+            launch = launch.args([format!("-copypriorss:{n}"), "0".to_owned()]);
+        }
     }
     let den = video.time_base.den();
     let format = match plan.container {

@@ -24,14 +24,19 @@ use crate::{
 /// * Colour is weighted by alpha while it is resampled, so that what lies under full transparency does not leak into
 ///   edges; a fully opaque frame comes out as if it had no alpha.
 pub struct FrameUpscaler {
-    source: FrameFormat,
-    target: FrameFormat,
+    planes: Planes,
     session: Box<dyn Session>,
-    luma: Resampler,
-    chroma: Resampler,
     source_luma: Plane<f32>,
     /// What the session made; then, where colour needs it, what the network added to the bicubic enlargement.
     target_luma: Plane<f32>,
+}
+
+/// What does not change from frame to frame.
+struct Planes {
+    source: FrameFormat,
+    target: FrameFormat,
+    luma: Resampler,
+    chroma: Resampler,
 }
 
 /// Alpha at a plane's own size, in codes: what its colour is weighted by.
@@ -64,11 +69,13 @@ impl FrameUpscaler {
         let target = source.with_size(target).checked()?;
         let chroma = (source.plane_size(Channel::Chroma), target.plane_size(Channel::Chroma));
         Ok(Self {
-            source,
-            target,
+            planes: Planes {
+                source,
+                target,
+                luma: Resampler::new(geometry.source, geometry.target),
+                chroma: Resampler::for_part_of(geometry, chroma.0, chroma.1, source.chroma_siting()),
+            },
             session: engine.open(geometry)?,
-            luma: Resampler::new(geometry.source, geometry.target),
-            chroma: Resampler::for_part_of(geometry, chroma.0, chroma.1, source.chroma_siting()),
             source_luma: Plane::new(geometry.source, 0.0),
             target_luma: Plane::new(geometry.target, 0.0),
         })
@@ -76,7 +83,7 @@ impl FrameUpscaler {
 
     /// Format of the frames that come out.
     pub fn target_format(&self) -> FrameFormat {
-        self.target
+        self.planes.target
     }
 
     /// Enlarges one frame. After an error the target's content has no meaning, and the next frame may follow.
@@ -85,28 +92,54 @@ impl FrameUpscaler {
     /// [`Error::LengthMismatch`] when a buffer does not hold exactly one frame, [`Error::NotFinite`],
     /// [`Error::Stopped`], and the session's.
     pub fn upscale(&mut self, source: &[u8], target: &mut [u8], watch: &dyn Watch) -> Result<()> {
-        expect_frame("source frame", &self.source, source.len())?;
-        expect_frame("target frame", &self.target, target.len())?;
-        let from = self.split(source);
-        let alpha = self.transparency(&from);
-        self.make_source_luma(&from, alpha.as_ref());
-        self.session.upscale(&self.source_luma, &mut self.target_luma, watch)?;
+        let Self {
+            planes,
+            session,
+            source_luma,
+            target_luma,
+        } = self;
+        let planes = &*planes;
+        expect_frame("source frame", &planes.source, source.len())?;
+        expect_frame("target frame", &planes.target, target.len())?;
+        let from = planes.split(source);
+        let alpha = planes.transparency(&from);
+        planes.make_source_luma(&from, alpha.as_ref(), source_luma);
+        let chroma_alpha = alpha.as_ref().map(|alpha| planes.chroma_weighting(alpha));
+        let (alpha, chroma_alpha) = (alpha.as_ref(), chroma_alpha.as_ref());
+        let mut waiting = Vec::new();
+        // What needs no network is made by other threads meanwhile: an engine on another device need not wait for it.
+        rayon::in_place_scope(|scope| {
+            for ((channel, from), to) in planes
+                .target
+                .layout
+                .channels()
+                .iter()
+                .zip(from)
+                .zip(planes.split_target(target))
+            {
+                match channel {
+                    Channel::Luma | Channel::Colour => waiting.push((*channel, from, to)),
+                    Channel::Chroma | Channel::Alpha => {
+                        let opaque = alpha.is_none();
+                        scope.spawn(move |_| planes.make_plain_plane(*channel, from, to, opaque, chroma_alpha));
+                    }
+                }
+            }
+            session.upscale(source_luma, target_luma, watch)
+        })?;
         // Integers would turn NaN into black without a word.
-        expect_finite(self.target_luma.data())?;
-        if self.source.layout.rgb_planes().is_some() || alpha.is_some() {
-            self.keep_residual();
+        expect_finite(target_luma.data())?;
+        if planes.source.layout.rgb_planes().is_some() || alpha.is_some() {
+            planes.keep_residual(source_luma, target_luma);
         }
-        let chroma_alpha = alpha.as_ref().map(|alpha| self.chroma_weighting(alpha));
-        let mut rest = target;
-        for (channel, from) in self.target.layout.channels().iter().zip(from) {
-            let length = self.target.plane_size(*channel).pixels() * self.target.sample_bytes();
-            let (to, after) = rest.split_at_mut(length);
-            rest = after;
-            self.make_plane(*channel, from, to, alpha.as_ref(), chroma_alpha.as_ref());
+        for (channel, from, to) in waiting {
+            planes.make_network_plane(channel, from, to, alpha, target_luma);
         }
         Ok(())
     }
+}
 
+impl Planes {
     /// The planes of a source frame.
     fn split<'a>(&self, frame: &'a [u8]) -> Vec<&'a [u8]> {
         let mut rest = frame;
@@ -115,6 +148,16 @@ impl FrameUpscaler {
             .planes()
             .map(|plane| plane.pixels() * self.source.sample_bytes());
         lengths.map_while(|length| rest.split_off(..length)).collect()
+    }
+
+    /// The planes of a target frame.
+    fn split_target<'a>(&self, frame: &'a mut [u8]) -> Vec<&'a mut [u8]> {
+        let mut rest = frame;
+        let lengths = self
+            .target
+            .planes()
+            .map(|plane| plane.pixels() * self.target.sample_bytes());
+        lengths.map_while(|length| rest.split_off_mut(..length)).collect()
     }
 
     /// Alpha before and after, unless the frame has none or is opaque throughout.
@@ -159,10 +202,10 @@ impl FrameUpscaler {
     }
 
     /// Fills `source_luma` in the network's domain.
-    fn make_source_luma(&mut self, planes: &[&[u8]], alpha: Option<&Weighting>) {
+    fn make_source_luma(&self, planes: &[&[u8]], alpha: Option<&Weighting>, source_luma: &mut Plane<f32>) {
         let (codes, domain) = (Codes::of(&self.source), Domain::of(&self.source));
         let width = self.source.size.columns();
-        let rows = self.source_luma.data_mut().par_chunks_exact_mut(width).enumerate();
+        let rows = source_luma.data_mut().par_chunks_exact_mut(width).enumerate();
         if let Some(rgb) = self.source.layout.rgb_planes() {
             let [red, green, blue] = rgb.map(|plane| planes[plane]);
             let black = black(&self.source);
@@ -188,17 +231,17 @@ impl FrameUpscaler {
         }
         if let Some(alpha) = alpha {
             let known: Vec<bool> = alpha.source.data().iter().map(|alpha| *alpha > 0.0).collect();
-            fill_unknown(self.source.size, self.source_luma.data_mut(), &known);
+            fill_unknown(self.source.size, source_luma.data_mut(), &known);
         }
     }
 
     /// Turns `target_luma` into what the network added to the bicubic enlargement: exactly 0 without a network.
-    fn keep_residual(&mut self) {
-        let (source, width) = (&self.source_luma, self.target.size.columns());
+    fn keep_residual(&self, source_luma: &Plane<f32>, target_luma: &mut Plane<f32>) {
+        let width = self.target.size.columns();
         self.luma.run_rows(
-            self.target_luma.data_mut(),
+            target_luma.data_mut(),
             width,
-            |y, row| row.copy_from_slice(source.row(y)),
+            |y, row| row.copy_from_slice(source_luma.row(y)),
             |_, bicubic, luma| {
                 for (luma, bicubic) in luma.iter_mut().zip(bicubic) {
                     *luma -= bicubic;
@@ -207,63 +250,58 @@ impl FrameUpscaler {
         );
     }
 
-    /// Makes one plane of the target.
-    fn make_plane(
+    /// Makes a plane that the network has a part in: luma as it came out, colour with what was added to its luma.
+    fn make_network_plane(
         &self,
         channel: Channel,
         from: &[u8],
         to: &mut [u8],
         alpha: Option<&Weighting>,
-        chroma_alpha: Option<&Weighting>,
+        target_luma: &Plane<f32>,
     ) {
         let (codes, domain) = (Codes::of(&self.target), Domain::of(&self.target));
-        let width = self.target.plane_size(channel).columns();
-        let row_bytes = width * codes.bytes;
-        let plain = PlaneJob {
+        let width = self.target.size.columns();
+        let gain = 1.0 / domain.scale;
+        if channel == Channel::Luma && alpha.is_none() {
+            let rows = to.par_chunks_exact_mut(width * codes.bytes);
+            let rows = rows.zip(target_luma.data().par_chunks_exact(width));
+            return rows.for_each(|(to, luma)| codes.store(to, |x| (luma[x] - domain.offset) * gain));
+        }
+        PlaneJob {
             resampler: &self.luma,
             from,
             to,
-            weighting: None,
-            residual: None,
-            empty: 0.0,
-        };
-        let luma_gain = 1.0 / domain.scale;
-        match channel {
-            Channel::Luma if alpha.is_none() => {
-                let rows = plain
-                    .to
-                    .par_chunks_exact_mut(row_bytes)
-                    .zip(self.target_luma.data().par_chunks_exact(width));
-                rows.for_each(|(to, luma)| codes.store(to, |x| (luma[x] - domain.offset) * luma_gain));
-            }
-            Channel::Luma | Channel::Colour => {
-                let residual = Some((&self.target_luma, luma_gain));
-                PlaneJob {
-                    weighting: alpha,
-                    residual,
-                    empty: black(&self.target),
-                    ..plain
-                }
-                .run(codes);
-            }
-            Channel::Chroma => {
-                let neutral = f32::from(self.target.max() / 2 + 1);
-                PlaneJob {
-                    resampler: &self.chroma,
-                    weighting: chroma_alpha,
-                    empty: neutral,
-                    ..plain
-                }
-                .run(codes);
-            }
-            Channel::Alpha if alpha.is_some() => plain.run(codes),
-            Channel::Alpha => {
-                plain
-                    .to
-                    .par_chunks_exact_mut(row_bytes)
-                    .for_each(|to| codes.store(to, |_| f32::from(codes.max)));
-            }
+            weighting: alpha,
+            residual: Some((target_luma, gain)),
+            empty: black(&self.target),
         }
+        .run(codes);
+    }
+
+    /// Makes a plane that the network has no part in: chroma, and alpha unless it is opaque throughout.
+    fn make_plain_plane(
+        &self,
+        channel: Channel,
+        from: &[u8],
+        to: &mut [u8],
+        opaque: bool,
+        chroma_alpha: Option<&Weighting>,
+    ) {
+        let codes = Codes::of(&self.target);
+        if channel == Channel::Alpha && opaque {
+            let rows = to.par_chunks_exact_mut(self.target.size.columns() * codes.bytes);
+            return rows.for_each(|to| codes.store(to, |_| f32::from(codes.max)));
+        }
+        let chroma = channel == Channel::Chroma;
+        PlaneJob {
+            resampler: if chroma { &self.chroma } else { &self.luma },
+            from,
+            to,
+            weighting: chroma_alpha.filter(|_| chroma),
+            residual: None,
+            empty: f32::from(self.target.max() / 2 + 1),
+        }
+        .run(codes);
     }
 }
 
