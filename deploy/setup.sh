@@ -155,8 +155,6 @@ for target in "$@"; do
         test)
             need_rust
             need_ffmpeg
-            # A second opinion on the Matroska files that come out.
-            have mkvmerge || need_packages mkvtoolnix
             need_tool cargo-nextest
             ;;
         lint)
