@@ -66,7 +66,7 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
     // What can be refused is refused before the packets are read.
     let (draft, encoder, mut notes) = draft(stream, request, &job.limits)?;
     let whole = make_ledger(job, &video, request)?;
-    let ledger = stretch(&whole, &request.stretch)?;
+    let ledger = stretch(whole, &request.stretch)?;
     let seconds = ledger.time_base().seconds(ledger.end() - ledger.pts()[0]);
     if seconds > job.limits.seconds as f64 {
         let message = format!(
@@ -118,9 +118,9 @@ fn make_ledger(job: &JobContext, video: &VideoInput<'_>, request: &PlanRequest) 
 }
 
 /// The frames that start in the stretch; its moments count from the first frame.
-fn stretch(whole: &Ledger, stretch: &Stretch) -> Result<Ledger> {
+fn stretch(whole: Ledger, stretch: &Stretch) -> Result<Ledger> {
     if stretch.is_whole() {
-        return Ok(whole.clone());
+        return Ok(whole);
     }
     let first = whole.pts()[0];
     let tick = |seconds: f64| first.saturating_add((seconds / whole.time_base().seconds(1)).ceil() as i64);
@@ -313,7 +313,7 @@ mod tests {
         let base = TimeBase::new(1, 1000).unwrap();
         let whole = Ledger::new(base, vec![500, 540, 580, 620], 660).unwrap();
         let part = stretch(
-            &whole,
+            whole.clone(),
             &Stretch {
                 start: Some(0.04),
                 end: Some(0.08),
@@ -322,7 +322,7 @@ mod tests {
         .unwrap();
         assert_eq!((part.pts(), part.end()), (&[540][..], 580));
         let beyond = stretch(
-            &whole,
+            whole,
             &Stretch {
                 start: Some(9.0),
                 end: None,
