@@ -87,10 +87,56 @@ pub enum ErrorCode {
     FramesMismatch,
     /// A step took longer than its deadline.
     DeadlineExceeded,
+    /// Every worker that took the step ended without a word, also one that did nothing beside it.
+    WorkerDied,
     /// A result does not hold what its source does.
     VerifyMismatch,
     /// Somebody stopped the work.
     Stopped,
+    /// There is no such job, object or route, or it belongs to somebody else.
+    NotFound,
+    /// It is not there yet: the job has not come so far.
+    NotReady,
+    /// It was there and is deleted after its time.
+    Gone,
+    /// What is asked does not go with the job's state.
+    StateConflict,
+    /// The idempotency key was used for another request.
+    IdempotencyConflict,
+    /// The request's body cannot be understood.
+    BodyInvalid,
+    /// The request's body ended before it was whole.
+    BodyIncomplete,
+    /// The request has a field, a part or a parameter that does not exist.
+    FieldUnknown,
+    /// The request's address has a parameter that cannot be understood.
+    QueryInvalid,
+    /// The request is larger than the limit.
+    TooLarge,
+    /// With it, the owner would have more stored than it may.
+    QuotaExceeded,
+    /// The route has no such method.
+    MethodNotAllowed,
+    /// A body of this media type is not taken.
+    MediaTypeUnsupported,
+    /// The object has no such bytes.
+    RangeUnsatisfiable,
+    /// The object is not the version that the request names.
+    PreconditionFailed,
+    /// Too many requests, or too much at once.
+    RateLimited,
+    /// A key is needed, and none or none that counts was given.
+    Unauthorized,
+    /// The key does not allow it.
+    Forbidden,
+    /// This build or this installation does not do it.
+    NotOffered,
+    /// The store has no room.
+    InsufficientStorage,
+    /// It took too long: the request to arrive, or the answer to be made.
+    Timeout,
+    /// What is needed for it cannot be reached now; trying again may help.
+    Unavailable,
     /// A fault of Clearfleet itself.
     Internal,
 }
@@ -148,14 +194,37 @@ impl ErrorCode {
             | Self::OutputName
             | Self::OutputUnwritable
             | Self::StateExists
-            | Self::WeightsInvalid => C::Request,
+            | Self::WeightsInvalid
+            | Self::NotFound
+            | Self::NotReady
+            | Self::Gone
+            | Self::StateConflict
+            | Self::IdempotencyConflict
+            | Self::BodyInvalid
+            | Self::BodyIncomplete
+            | Self::FieldUnknown
+            | Self::QueryInvalid
+            | Self::TooLarge
+            | Self::QuotaExceeded
+            | Self::MethodNotAllowed
+            | Self::MediaTypeUnsupported
+            | Self::RangeUnsatisfiable
+            | Self::PreconditionFailed
+            | Self::RateLimited
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotOffered => C::Request,
             Self::DiskFull
             | Self::FfmpegMissing
             | Self::EngineFailed
             | Self::DecodeFailed
             | Self::EncodeFailed
             | Self::FramesMismatch
-            | Self::DeadlineExceeded => C::Work,
+            | Self::DeadlineExceeded
+            | Self::InsufficientStorage
+            | Self::Timeout
+            | Self::Unavailable
+            | Self::WorkerDied => C::Work,
             Self::VerifyMismatch => C::Mismatch,
             Self::Stopped => C::Stopped,
             Self::Internal => C::Internal,

@@ -1,12 +1,16 @@
-//! What the API and the workers of Clearfleet agree on: jobs and their data, object keys, error codes, limits.
+//! What the API and the workers of Clearfleet agree on: jobs and their data, object keys, queues, error codes, limits.
 //!
-//! Knows no model and no ffmpeg; [`job`] knows no storage and no queue.
+//! Knows no model and no ffmpeg; [`job`] and [`schedule`] know no storage and no queue.
 
 mod code;
 pub mod config;
 pub mod job;
+mod journal;
+pub mod queue;
+pub mod schedule;
 mod shutdown;
 pub mod storage;
 
 pub use code::{ErrorClass, ErrorCode};
+pub use journal::Journal;
 pub use shutdown::Stop;

@@ -1,20 +1,36 @@
-//! A job's data: what was asked, what is planned, which frames there are, which batches are done.
+//! A job's data: what was asked, what is planned, which frames there are, which batches are done; and the messages about
+//! it. Knows no storage and no queue.
 
+mod failure;
+mod hook;
+mod id;
 mod ledger;
 mod marker;
 mod plan;
 mod range;
+mod record;
+mod request;
 mod settings;
+mod state;
 mod target;
+mod task;
 mod time;
 
+pub use failure::Failure;
+pub use hook::{Hook, HookEvent};
+pub use id::{ClassName, IdError, JobId, OwnerId, WorkerId};
 pub use ledger::{Ledger, LedgerError, LedgerSlice};
 pub use marker::{Marker, Timings};
 pub use plan::{EncoderSpec, Plan, PlannedVideo, SegmentKind, SourceIdentity};
 pub use range::{FrameRange, FrameRangeError};
+pub use record::{JobResult, PlanSummary, PlannedFor, Record, Source, SourceLocation, Wanted};
+pub use request::{ObjectAddress, OutputFormat, Priority, Request, Settings, SourceKind};
 pub use settings::{Codec, Container, EncodeSettings, ParseSettingError, Stretch};
+pub use state::{Command, IllegalCommand, State};
 pub use target::{Scale, Target, TargetError};
+pub use task::{Announcement, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Step, Task};
 pub use time::{Rational, TimeBase, TimeBaseError};
 
-/// The version of records, plans and markers that this build writes; a newer one is refused, an older one is read.
+/// The version of records, plans, markers and messages that this build writes; a newer one is refused, an older one is
+/// read.
 pub const FORMAT_VERSION: u32 = 1;

@@ -38,6 +38,9 @@ pub enum TargetError {
 }
 
 impl Scale {
+    /// Twice as wide and high.
+    pub const TWO: Self = Self(2.0);
+
     /// A checked factor.
     ///
     /// # Errors

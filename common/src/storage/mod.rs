@@ -1,5 +1,23 @@
-//! Names of everything that is stored.
+//! Everything that is stored: the names, and the S3 client that keeps it.
 
+mod client;
+mod config;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod error;
 mod key;
+mod list;
+mod object;
+mod put;
+mod reader;
+mod records;
+mod stale;
+mod writer;
 
-pub use key::{JobId, ObjectKey, PlanKey};
+pub use client::Storage;
+pub use config::{Secret, StorageConfig, StorageTimeouts};
+pub use error::StorageError;
+pub use key::{Digest, KeyPrefix, ObjectKey, PlanKey};
+pub use object::{Listed, Stat, Stored, Version, Written};
+pub use reader::ObjectReader;
+pub use writer::ObjectWriter;

@@ -240,7 +240,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clearfleet_common::storage::JobId;
+    use clearfleet_common::job::JobId;
     use uuid::Uuid;
 
     use super::*;

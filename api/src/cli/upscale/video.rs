@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{Container, EncodeSettings, Plan};
-use clearfleet_common::storage::{JobId, ObjectKey, PlanKey};
+use clearfleet_common::job::{Container, EncodeSettings, JobId, Plan};
+use clearfleet_common::storage::{ObjectKey, PlanKey};
 use clearfleet_worker::media::probe::{self, Probe};
 use clearfleet_worker::media::serve::SourceBytes;
 use clearfleet_worker::media::sniff::{Kind, Picture};

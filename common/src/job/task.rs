@@ -1,0 +1,273 @@
+use serde::{Deserialize, Serialize};
+
+use super::{ClassName, FORMAT_VERSION, Failure, JobId, JobResult, OwnerId, PlanSummary, WorkerId};
+
+/// One step of one job, for one worker: what work queues carry. Ids and ranges, never pixels.
+///
+/// It may arrive twice, late, or when it does not count any more: a worker first compares it with the record and the
+/// markers (the design's "A worker, on a delivery").
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Task {
+    /// [`FORMAT_VERSION`] of the build that wrote it.
+    pub version: u32,
+    /// Which job.
+    pub job: JobId,
+    /// Whose: with the job it names the record.
+    pub owner: OwnerId,
+    /// The record's generation when it was published; it counts only as long as they are equal.
+    pub generation: u64,
+    /// What to do.
+    pub step: Step,
+    /// Whether its worker takes nothing beside it, since others died of it.
+    #[serde(default)]
+    pub alone: bool,
+}
+
+/// A step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Look at the source, find every frame, cut the work into batches, write plan `plan`.
+    Plan {
+        /// Number of the plan to write.
+        plan: u32,
+        /// Whether to decode the whole stream rather than trust its packets.
+        exact: bool,
+    },
+    /// Upscale one batch of a plan.
+    Upscale {
+        /// Number of the plan.
+        plan: u32,
+        /// Which batch.
+        batch: u64,
+    },
+    /// Put the result together and check it.
+    Assemble {
+        /// Number of the plan.
+        plan: u32,
+    },
+    /// Everything for a still picture at once.
+    Picture {
+        /// Number under which its result is kept, as a plan's.
+        plan: u32,
+    },
+}
+
+/// Who comes first at a worker's engine.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Lane {
+    /// Somebody waits for it: a photo, a preview, the batch under a viewer's playhead.
+    Interactive,
+    /// Films.
+    Bulk,
+}
+
+/// A task from another build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message of version {found} cannot be read by this build, which knows up to {known}", known = FORMAT_VERSION)]
+pub struct NewerVersion {
+    /// The version that it says.
+    pub found: u32,
+}
+
+impl Task {
+    /// A task that counts at `generation`.
+    pub fn new(job: JobId, owner: OwnerId, generation: u64, step: Step) -> Self {
+        Self {
+            version: FORMAT_VERSION,
+            job,
+            owner,
+            generation,
+            step,
+            alone: false,
+        }
+    }
+}
+
+impl Step {
+    /// The plan that it belongs to.
+    pub fn plan(self) -> u32 {
+        match self {
+            Self::Plan { plan, .. } | Self::Upscale { plan, .. } | Self::Assemble { plan } | Self::Picture { plan } => {
+                plan
+            }
+        }
+    }
+
+    /// The batch that it is about.
+    pub fn batch(self) -> Option<u64> {
+        match self {
+            Self::Upscale { batch, .. } => Some(batch),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs an engine; if not, it is for the media queue, which any worker serves.
+    pub fn needs_engine(self) -> bool {
+        matches!(self, Self::Upscale { .. } | Self::Picture { .. })
+    }
+}
+
+/// What the control queue carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "message")]
+#[allow(clippy::large_enum_variant, reason = "one is held at a time, and most are reports")]
+pub enum ControlMessage {
+    /// Look at the record: the job is new, or somebody wants something. Only a hint; the record says what.
+    Look {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        owner: OwnerId,
+    },
+    /// What became of a task.
+    Report(Report),
+    /// Says nothing. Of the processes that consume the control queue only the active one gets messages: each sends this
+    /// from time to time, so that the one that became active hears of it where nothing else is said.
+    Wake,
+}
+
+/// What became of a task. It may arrive twice, late, or about a generation that does not count any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`FORMAT_VERSION`] of the build that wrote it.
+    pub version: u32,
+    /// Who had it.
+    pub worker: WorkerId,
+    /// The task, as it was delivered.
+    pub task: Task,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The plan is written.
+    Planned(PlanSummary),
+    /// The source is a picture and no video, or the other way round: it wants other steps.
+    IsPicture,
+    /// As [`IsPicture`](Self::IsPicture): a video, an animation that is to be upscaled as one, or a still so large that
+    /// it is no task for the interactive lane.
+    IsVideo,
+    /// The batch's marker is there, made by this worker or another.
+    BatchDone,
+    /// The result is there and verified. For a picture this is all there is to report, and its plan comes along.
+    Finished {
+        /// The result.
+        result: JobResult,
+        /// A picture's plan.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<PlanSummary>,
+    },
+    /// It did not work.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// Whether it may work another time without anybody changing anything.
+        transient: bool,
+    },
+    /// The decoded frames are not those of the ledger: the job wants a plan made by decoding.
+    LedgerMismatch(Failure),
+    /// Given back unfinished, since the worker ends.
+    Returned,
+    /// Not begun, since the worker's fingerprint is not the plan's.
+    OtherFingerprint,
+}
+
+/// What workers and schedulers tell everybody at once; nothing of it is kept, and whoever is not there misses it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A worker is alive: every 5 s, and at once when what it holds changes.
+    Announced(Announcement),
+    /// Frames of a task are done.
+    Progress(Progress),
+    /// A record was changed.
+    Changed {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        owner: OwnerId,
+    },
+}
+
+/// Who a worker is and what it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Who.
+    pub worker: WorkerId,
+    /// Its pool.
+    pub class: ClassName,
+    /// Engine, model and encoder: equal fingerprints give equal bits.
+    pub fingerprint: String,
+    /// The device its engine runs on, for people.
+    pub device: String,
+    /// Pixels of results that its engine makes in a second, as measured.
+    pub pixels_per_second: f64,
+    /// The tasks that it has and has not settled.
+    pub holds: Vec<Task>,
+    /// Whether it takes no more, since it ends.
+    pub draining: bool,
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which job.
+    pub job: JobId,
+    /// Whose.
+    pub owner: OwnerId,
+    /// The step.
+    pub step: Step,
+    /// Frames done; of a still, its tiles.
+    pub done: u64,
+    /// Frames there are.
+    pub total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_read_as_they_were_written() {
+        let task = Task::new(
+            JobId::from_u128(1),
+            OwnerId::default(),
+            3,
+            Step::Upscale { plan: 2, batch: 40 },
+        );
+        assert_eq!(
+            serde_json::to_string(&task).unwrap(),
+            "{\"version\":1,\"job\":\"00000000-0000-0000-0000-000000000001\",\"owner\":\"local\",\"generation\":3,\
+             \"step\":{\"upscale\":{\"plan\":2,\"batch\":40}},\"alone\":false}"
+        );
+        let message = ControlMessage::Report(Report {
+            version: FORMAT_VERSION,
+            worker: WorkerId::new("w"),
+            task,
+            outcome: Outcome::BatchDone,
+        });
+        let written = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<ControlMessage>(&written).unwrap(), message);
+        assert_eq!((Step::Plan { plan: 1, exact: true }).plan(), 1);
+    }
+}

@@ -1,0 +1,170 @@
+//! All that can happen to a few jobs, a few workers and two schedulers, in every order, with everything that may go wrong at
+//! any moment: breadth first over the real [`Scheduler`](super::Scheduler).
+//!
+//! In every state that can be reached: no rule is broken (see [`World::break_rule`]), and a course of things in which nothing
+//! more goes wrong ends every job.
+
+mod actions;
+mod canon;
+mod search;
+mod shell;
+mod work;
+mod world;
+
+use self::search::Order::{BreadthFirst, DepthFirst};
+use self::search::explore;
+use self::world::{ALL_FAULTS, Budget, Fault, Setup};
+use crate::job::{Command, SourceKind};
+
+const COMMANDS: &[Command] = &[
+    Command::Cancel,
+    Command::Pause,
+    Command::Resume,
+    Command::Retry,
+    Command::Redo,
+    Command::Delete,
+];
+
+const NOTHING: Budget = Budget {
+    faults: 0,
+    slow: 0,
+    commands: 0,
+    mishaps: 0,
+};
+
+/// A film of two batches and two workers.
+fn film(budget: Budget) -> Setup {
+    Setup {
+        jobs: vec![SourceKind::Video],
+        batches: 2,
+        workers: vec!["f", "f"],
+        budget,
+        delivery_limit: 5,
+        commands: COMMANDS,
+        faults: ALL_FAULTS,
+        announces_at_once: true,
+        lists_at_once: true,
+    }
+}
+
+#[test]
+fn a_film_while_nothing_goes_wrong() {
+    explore("a film", &film(NOTHING), BreadthFirst);
+}
+
+#[test]
+fn a_film_and_any_one_fault() {
+    explore(
+        "a film, one fault",
+        &film(Budget { faults: 1, ..NOTHING }),
+        BreadthFirst,
+    );
+}
+
+#[test]
+fn a_film_whose_scheduler_or_broker_is_lost_while_workers_work() {
+    let setup = Setup {
+        faults: &[Fault::SchedulerDies, Fault::Wiped],
+        ..film(Budget {
+            faults: 1,
+            slow: 1,
+            ..NOTHING
+        })
+    };
+    explore("a film, scheduler or broker lost, a late step", &setup, BreadthFirst);
+}
+
+#[test]
+fn a_film_and_any_command() {
+    explore(
+        "a film, a command, a late step",
+        &film(Budget {
+            commands: 1,
+            slow: 1,
+            ..NOTHING
+        }),
+        BreadthFirst,
+    );
+}
+
+#[test]
+fn a_film_and_any_mishap() {
+    explore(
+        "a film, a mishap",
+        &film(Budget {
+            mishaps: 1,
+            slow: 1,
+            ..NOTHING
+        }),
+        BreadthFirst,
+    );
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_film_and_any_two_commands() {
+    explore(
+        "a film, two commands",
+        &film(Budget { commands: 2, ..NOTHING }),
+        DepthFirst,
+    );
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_film_and_a_fault_and_a_late_step() {
+    explore(
+        "a film, one fault, a late step",
+        &film(Budget {
+            faults: 1,
+            slow: 1,
+            ..NOTHING
+        }),
+        DepthFirst,
+    );
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_film_and_a_fault_and_a_command() {
+    explore(
+        "a film, one fault, one command",
+        &film(Budget {
+            faults: 1,
+            commands: 1,
+            ..NOTHING
+        }),
+        DepthFirst,
+    );
+}
+
+#[test]
+fn a_batch_that_kills_its_worker_every_time() {
+    let setup = Setup {
+        workers: vec!["f"],
+        delivery_limit: 1,
+        faults: &[Fault::WorkerDies],
+        ..film(Budget { faults: 4, ..NOTHING })
+    };
+    explore("one worker that dies up to four times", &setup, BreadthFirst);
+}
+
+#[test]
+fn workers_of_two_fingerprints() {
+    let setup = Setup {
+        workers: vec!["f", "g"],
+        faults: &[Fault::WorkerLeaves],
+        ..film(Budget { faults: 1, ..NOTHING })
+    };
+    explore("two fingerprints", &setup, BreadthFirst);
+}
+
+#[test]
+fn a_film_and_a_picture() {
+    let setup = Setup {
+        jobs: vec![SourceKind::Video, SourceKind::Picture],
+        workers: vec!["f"],
+        ..film(NOTHING)
+    };
+    explore("a film and a picture", &setup, BreadthFirst);
+}

@@ -1,0 +1,7 @@
+//! What the scheduler does in which situation, as scripts: somebody says something, time passes, tasks are published.
+
+mod desk;
+mod lives;
+mod sharing;
+mod takeover;
+mod trouble;

@@ -1,0 +1,306 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::job::{Announcement, ClassName, JobId, Lane, Step, Task, WorkerId};
+
+use super::{Destination, KnownClass, Millis};
+
+/// Who is alive and what it holds, from announcements alone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Workers {
+    workers: BTreeMap<WorkerId, Worker>,
+    /// When each fingerprint of a class was announced last.
+    seen: BTreeMap<(ClassName, String), Millis>,
+    /// What is known of classes that nobody announces.
+    known: BTreeMap<ClassName, KnownClass>,
+}
+
+/// One worker as it announced itself last.
+#[derive(Clone, Debug)]
+struct Worker {
+    class: ClassName,
+    fingerprint: String,
+    device: String,
+    rate: f64,
+    holds: Vec<Task>,
+    draining: bool,
+    seen: Millis,
+    /// Since when it holds nothing of the media queue, of the interactive and of the bulk lane.
+    idle: [Option<Millis>; 3],
+}
+
+/// A live worker, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveWorker {
+    /// Who.
+    pub worker: WorkerId,
+    /// Its pool.
+    pub class: ClassName,
+    /// Engine, model and encoder.
+    pub fingerprint: String,
+    /// The device its engine runs on.
+    pub device: String,
+    /// Pixels of results that its engine makes in a second.
+    pub pixels_per_second: f64,
+    /// The tasks that it holds.
+    pub holds: Vec<Task>,
+    /// Whether it takes no more, since it ends.
+    pub draining: bool,
+}
+
+impl Workers {
+    /// Takes an announcement in.
+    pub(super) fn announce(&mut self, announcement: Announcement, now: Millis) {
+        let Announcement {
+            worker,
+            class,
+            fingerprint,
+            device,
+            pixels_per_second: rate,
+            holds,
+            draining,
+        } = announcement;
+        let key = (class, fingerprint);
+        self.seen.insert(key.clone(), now);
+        let before = self.workers.get(&worker).map_or([None; 3], |known| known.idle);
+        let mut idle = [None; 3];
+        for (since, (then, to)) in idle.iter_mut().zip(before.into_iter().zip(queues(class))) {
+            let has_room = holds.iter().all(|task| !task.alone && queue_of(task, class) != to);
+            *since = has_room.then(|| then.unwrap_or(now));
+        }
+        let known = Worker {
+            class,
+            fingerprint: key.1,
+            device,
+            // A worker that has measured nothing yet says zero.
+            rate: if rate.is_finite() { rate.max(0.0) } else { 0.0 },
+            holds,
+            draining,
+            seen: now,
+            idle,
+        };
+        self.workers.insert(worker, known);
+    }
+
+    /// Forgets who has been silent for `silence`; tells whether there was any.
+    pub(super) fn expire(&mut self, now: Millis, silence: Duration) -> bool {
+        let before = self.workers.len();
+        self.workers.retain(|_, worker| now < worker.seen.after(silence));
+        before != self.workers.len()
+    }
+
+    /// When the next one expires unless it announces itself.
+    pub(super) fn next_expiry(&self, silence: Duration) -> Option<Millis> {
+        self.workers.values().map(|worker| worker.seen.after(silence)).min()
+    }
+
+    /// Workers that take tasks from a queue.
+    pub(super) fn live(&self, to: Destination) -> u32 {
+        let takes = |worker: &&Worker| !worker.draining && worker.serves(to);
+        self.workers.values().filter(takes).count() as u32
+    }
+
+    /// What is held of a job, by whom, and when that was said last.
+    pub(super) fn holding(&self, job: JobId) -> impl Iterator<Item = (&WorkerId, &Task, Millis)> {
+        self.workers.iter().flat_map(move |(id, worker)| {
+            let held = worker.holds.iter().filter(move |task| task.job == job);
+            held.map(move |task| (id, task, worker.seen))
+        })
+    }
+
+    /// Whether a worker that may do work of `fingerprint` has had nothing of a queue for `wait`.
+    pub(super) fn is_idle(&self, to: Destination, fingerprint: Option<&str>, now: Millis, wait: Duration) -> bool {
+        self.workers.values().any(|worker| {
+            let index = queues(worker.class).iter().position(|queue| *queue == to);
+            let since = index.and_then(|index| worker.idle[index]);
+            !worker.draining
+                && fingerprint.is_none_or(|fingerprint| worker.fingerprint == fingerprint)
+                && since.is_some_and(|since| now >= since.after(wait))
+        })
+    }
+
+    /// The fingerprint of a class that makes the most pixels a second now, and what one of its workers makes.
+    pub(super) fn best(&self, class: ClassName) -> Option<KnownClass> {
+        let mut rates: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
+        for worker in self.workers.values().filter(|w| w.class == class && !w.draining) {
+            let (rate, count) = rates.entry(&worker.fingerprint).or_default();
+            *rate += worker.rate;
+            *count += 1;
+        }
+        let best = rates
+            .into_iter()
+            .max_by(|(_, one), (_, other)| one.0.total_cmp(&other.0));
+        best.map(|(fingerprint, (rate, count))| KnownClass {
+            class,
+            fingerprint: fingerprint.to_owned(),
+            pixels_per_second: rate / f64::from(count),
+        })
+    }
+
+    /// The same where workers live; else as it was at an earlier time.
+    pub(super) fn best_ever(&self, class: ClassName) -> Option<KnownClass> {
+        self.best(class).or_else(|| self.known.get(&class).cloned())
+    }
+
+    /// Remembers a class as it was at an earlier time.
+    pub(super) fn remember(&mut self, known: KnownClass) {
+        self.known.insert(known.class, known);
+    }
+
+    /// Whether a live worker has a fingerprint.
+    pub(super) fn has(&self, class: ClassName, fingerprint: &str) -> bool {
+        let mut workers = self.workers.values();
+        workers.any(|worker| worker.class == class && worker.fingerprint == fingerprint)
+    }
+
+    /// When a worker of a class announced a fingerprint last.
+    pub(super) fn last_seen(&self, class: ClassName, fingerprint: &str) -> Option<Millis> {
+        self.seen.get(&(class, fingerprint.to_owned())).copied()
+    }
+
+    /// Pixels a second that all live workers of a class make together.
+    pub(super) fn total_rate(&self, class: ClassName) -> f64 {
+        let of_class = self.workers.values().filter(|w| w.class == class && !w.draining);
+        of_class.map(|worker| worker.rate).sum()
+    }
+
+    /// All live workers.
+    pub(super) fn all(&self) -> Vec<LiveWorker> {
+        let told = |(id, worker): (&WorkerId, &Worker)| LiveWorker {
+            worker: id.clone(),
+            class: worker.class,
+            fingerprint: worker.fingerprint.clone(),
+            device: worker.device.clone(),
+            pixels_per_second: worker.rate,
+            holds: worker.holds.clone(),
+            draining: worker.draining,
+        };
+        self.workers.iter().map(told).collect()
+    }
+}
+
+#[cfg(test)]
+impl Workers {
+    /// All tasks that are held.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Task> {
+        self.workers.values().flat_map(|worker| &worker.holds)
+    }
+
+    /// When fingerprints were seen.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (&(ClassName, String), Millis)> {
+        self.seen.iter().map(|(key, seen)| (key, *seen))
+    }
+
+    /// When workers were seen, and since when they are idle.
+    pub(super) fn ages(&self) -> impl Iterator<Item = (&WorkerId, Millis, [Option<Millis>; 3])> {
+        self.workers.iter().map(|(id, worker)| (id, worker.seen, worker.idle))
+    }
+}
+
+impl Worker {
+    fn serves(&self, to: Destination) -> bool {
+        match to {
+            Destination::Media => true,
+            Destination::Work(_, class) => self.class == class,
+        }
+    }
+}
+
+/// The queues that a worker of a class takes from.
+fn queues(class: ClassName) -> [Destination; 3] {
+    [
+        Destination::Media,
+        Destination::Work(Lane::Interactive, class),
+        Destination::Work(Lane::Bulk, class),
+    ]
+}
+
+/// The queue that a held task most likely came from; large pictures come from the bulk lane, and then a worker counts as
+/// idle there a moment longer than it is.
+fn queue_of(task: &Task, class: ClassName) -> Destination {
+    match task.step {
+        Step::Plan { .. } | Step::Assemble { .. } => Destination::Media,
+        Step::Picture { .. } => Destination::Work(Lane::Interactive, class),
+        Step::Upscale { .. } => Destination::Work(Lane::Bulk, class),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::OwnerId;
+
+    const BULK: Lane = Lane::Bulk;
+
+    fn announcement(worker: &str, fingerprint: &str, rate: f64, holds: Vec<Task>) -> Announcement {
+        Announcement {
+            worker: WorkerId::new(worker),
+            class: ClassName::default(),
+            fingerprint: fingerprint.to_owned(),
+            device: "cpu".to_owned(),
+            pixels_per_second: rate,
+            holds,
+            draining: false,
+        }
+    }
+
+    fn batch(batch: u64) -> Task {
+        let step = Step::Upscale { plan: 0, batch };
+        Task::new(JobId::LOCAL, OwnerId::default(), 1, step)
+    }
+
+    #[test]
+    fn who_is_silent_is_forgotten_and_so_is_what_it_held() {
+        let mut workers = Workers::default();
+        let bulk = Destination::Work(BULK, ClassName::default());
+        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(0));
+        workers.announce(announcement("b", "f", 1.0, vec![]), Millis(9_000));
+        assert_eq!((workers.live(bulk), workers.holding(JobId::LOCAL).count()), (2, 1));
+        let silence = Duration::from_secs(15);
+        assert_eq!(workers.next_expiry(silence), Some(Millis(15_000)));
+        assert!(!workers.expire(Millis(14_999), silence));
+        assert!(workers.expire(Millis(15_000), silence));
+        assert_eq!((workers.live(bulk), workers.holding(JobId::LOCAL).count()), (1, 0));
+    }
+
+    #[test]
+    fn one_is_idle_where_it_holds_nothing_for_a_while() {
+        let mut workers = Workers::default();
+        let class = ClassName::default();
+        let bulk = Destination::Work(BULK, class);
+        let wait = Duration::from_secs(10);
+        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(0));
+        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(20_000));
+        let idle = |workers: &Workers, to, now| workers.is_idle(to, Some("f"), Millis(now), wait);
+        assert!(!idle(&workers, bulk, 20_000));
+        assert!(idle(&workers, Destination::Media, 20_000));
+        workers.announce(announcement("a", "f", 1.0, vec![]), Millis(25_000));
+        assert!(!idle(&workers, bulk, 34_999));
+        assert!(idle(&workers, bulk, 35_000));
+        assert!(!workers.is_idle(bulk, Some("other"), Millis(35_000), wait));
+        let alone = Task {
+            alone: true,
+            ..batch(4)
+        };
+        workers.announce(announcement("a", "f", 1.0, vec![alone]), Millis(40_000));
+        assert!(!idle(&workers, Destination::Media, 60_000), "it takes nothing beside");
+    }
+
+    #[test]
+    fn the_fingerprint_that_makes_most_is_the_best() {
+        let mut workers = Workers::default();
+        let class = ClassName::default();
+        let earlier = |fingerprint: &str, rate| KnownClass {
+            class,
+            fingerprint: fingerprint.to_owned(),
+            pixels_per_second: rate,
+        };
+        workers.remember(earlier("old", 5.0));
+        assert_eq!(workers.best_ever(class), Some(earlier("old", 5.0)));
+        workers.announce(announcement("a", "one", 10.0, vec![]), Millis(0));
+        workers.announce(announcement("b", "two", 7.0, vec![]), Millis(0));
+        workers.announce(announcement("c", "two", 7.0, vec![]), Millis(0));
+        assert_eq!(workers.best(class), Some(earlier("two", 7.0)));
+        assert_eq!(workers.total_rate(class), 24.0);
+    }
+}

@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use super::{Storage, StorageError};
+
+impl Storage {
+    /// Takes back writes that were begun at least `older_than` ago and never finished; says how many.
+    ///
+    /// MinIO does not list them for a whole bucket; there it finds none, and MinIO itself removes them after a day.
+    ///
+    /// # Errors
+    /// If the store does not answer or refuses.
+    pub async fn abort_stale_writes(&self, older_than: Duration) -> Result<u64, StorageError> {
+        let mut aborted = 0;
+        let mut after: Option<(String, String)> = None;
+        loop {
+            let (key, id) = after.unzip();
+            let page = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&*self.bucket)
+                .set_key_marker(key)
+                .set_upload_id_marker(id)
+                .send()
+                .await
+                .map_err(|error| StorageError::of("list unfinished writes in", &self.bucket, error))?;
+            for upload in page.uploads() {
+                let age = upload.initiated().and_then(|begun| begun.to_millis().ok()).map(age_of);
+                let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
+                    continue;
+                };
+                if age.is_some_and(|age| age >= older_than) {
+                    self.abort_upload(key, id).await?;
+                    aborted += 1;
+                }
+            }
+            after = page.next_key_marker.zip(page.next_upload_id_marker);
+            if page.is_truncated != Some(true) || after.is_none() {
+                return Ok(aborted);
+            }
+        }
+    }
+}
+
+/// How long ago it is since `millis` after the epoch.
+fn age_of(millis: i64) -> Duration {
+    let age = jiff::Timestamp::now().as_millisecond() - millis;
+    Duration::from_millis(age.max(0) as u64)
+}
