@@ -4,6 +4,7 @@
 
 mod error;
 pub mod media;
+pub mod service;
 pub mod steps;
 pub mod verify;
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{Codec, Container, EncodeSettings, JobId, Marker, Plan, Scale, SourceIdentity, Stretch, Target};
+use clearfleet_common::job::{
+    Codec, Container, EncodeSettings, JobId, Marker, Plan, Scale, SourceIdentity, Stretch, Target,
+};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use clearfleet_common::{ErrorCode, Stop};
 use clearfleet_worker::Result;

@@ -19,11 +19,13 @@ use clearfleet_common::storage::PlanKey;
 
 pub use assemble::assemble;
 pub use picture::{PictureReport, PictureRequest, picture};
+pub(crate) use plan::pipeline_digest;
 pub use plan::{PlanRequest, plan};
-pub use progress::Progress;
+pub use progress::{Frames, Progress};
 pub(crate) use store::hex;
 pub use store::{Created, FolderStore, ObjectWriter, Store};
 pub use upscale::upscale;
+pub(crate) use upscale::{BATCH_DETAIL, read_json};
 
 use crate::media::serve::{ServedSource, SourceServer};
 

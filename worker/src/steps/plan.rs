@@ -3,13 +3,14 @@ use std::sync::Arc;
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::{Deadlines, Limits};
 use clearfleet_common::job::{
-    EncodeSettings, EncoderSpec, FORMAT_VERSION, FrameRange, Ledger, Plan, PlannedVideo, Rational, SourceIdentity,
-    Stretch, Target,
+    EncodeSettings, EncoderSpec, FORMAT_VERSION, FrameRange, Ledger, LedgerSlice, Plan, PlannedVideo, Rational,
+    SourceIdentity, Stretch, Target,
 };
 use clearfleet_common::storage::ObjectKey;
 use sha2::{Digest, Sha256};
 
-use super::upscale::write_json;
+use super::store::Created;
+use super::upscale::{read_json, write_json};
 use super::{JobContext, hex};
 use crate::media::encoder::encoder_spec;
 use crate::media::input::VideoInput;
@@ -53,6 +54,9 @@ pub struct PlanRequest {
 /// Plans a video: finds every frame's time, cuts the work into batches, fixes how they are encoded. Writes the ledger
 /// of each batch, then the plan.
 ///
+/// A plan is written once: where two workers make the same one at a time, or one goes on where another ended, both cut
+/// the batches as whoever wrote the first ledger did, and both return the plan that was stored first.
+///
 /// # Errors
 /// `InputDamaged`, `InputNoFrames`, `InputTooManyFrames`, `InputTooManyPixels`, `InputTooLong`; `StretchEmpty`;
 /// `TargetInvalid`; `SettingsInvalid`; `FramesMismatch` where no ledger can be made; those of the store.
@@ -81,6 +85,7 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
     let per_batch = request
         .batch_frames
         .unwrap_or_else(|| batch_frames(video.target_size, request.pixels_per_second));
+    let per_batch = agreed(job, &ledger, per_batch, encoder.reorder as usize)?;
     let batches: Vec<FrameRange> = ledger.range().batches(per_batch).collect();
     let pixels = f64::from(video.target_size.0) * f64::from(video.target_size.1);
     let whole_video = request.stretch.is_whole();
@@ -98,13 +103,39 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
         batches,
         notes,
     };
-    for (n, range) in plan.batches.iter().enumerate() {
+    // The first ledger is there already.
+    for (n, range) in plan.batches.iter().enumerate().skip(1) {
         let slice = ledger.slice(*range, plan.encoder.reorder as usize);
         job.store
             .put(ObjectKey::Ledger(job.key, n as u64), &write_json(&slice)?)?;
     }
-    job.store.put(ObjectKey::Plan(job.key), &write_json(&plan)?)?;
-    Ok(Arc::new(plan))
+    if job.store.create(ObjectKey::Plan(job.key), &write_json(&plan)?)? == Created::New {
+        return Ok(Arc::new(plan));
+    }
+    let stored = job.store.get(ObjectKey::Plan(job.key))?;
+    let gone = || Error::internal("a plan was deleted while it was made");
+    Ok(Arc::new(read_json(&stored.ok_or_else(gone)?, "plan")?))
+}
+
+/// Frames in a batch, as whoever writes the first batch's ledger has it: engines' rates are measured, so two workers
+/// would cut at different frames, and the ledgers of one plan must not be of two minds.
+fn agreed(job: &JobContext, ledger: &Ledger, per_batch: u64, lead: usize) -> Result<u64> {
+    let mut batches = ledger.range().batches(per_batch);
+    let first = batches.next().unwrap_or(ledger.range());
+    let key = ObjectKey::Ledger(job.key, 0);
+    if job.store.create(key, &write_json(&ledger.slice(first, lead))?)? == Created::New {
+        return Ok(per_batch);
+    }
+    let stored = job.store.get(key)?;
+    let gone = || Error::internal("a ledger was deleted while its plan was made");
+    let slice: LedgerSlice = read_json(&stored.ok_or_else(gone)?, "ledger")?;
+    let found = slice.range().len();
+    // A whole video in one batch may be shorter than what a batch may hold.
+    Ok(if found == ledger.len() {
+        per_batch.max(found)
+    } else {
+        found
+    })
 }
 
 fn make_ledger(job: &JobContext, video: &VideoInput<'_>, request: &PlanRequest) -> Result<Ledger> {
@@ -271,7 +302,7 @@ fn batch_frames(target: (u32, u32), pixels_per_second: f64) -> u64 {
 }
 
 /// Equal for equal bits: engine and model, samples and sizes, encoder.
-fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &EncoderSpec) -> String {
+pub(crate) fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &EncoderSpec) -> String {
     let mut digest = Sha256::new();
     let parts = [
         engine.to_owned(),

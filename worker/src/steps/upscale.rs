@@ -8,15 +8,18 @@ use clearfleet_common::config::Deadlines;
 use clearfleet_common::job::{FORMAT_VERSION, LedgerSlice, Marker, Plan, Timings};
 use clearfleet_common::storage::ObjectKey;
 use uuid::Uuid;
-use vdsr::{Engine, FrameUpscaler, Size};
+use vdsr::{Engine, FrameFormat, FrameUpscaler, Size};
 
 use super::progress::Watching;
 use super::store::Created;
-use super::{JobContext, Progress};
+use super::{Frames, JobContext, Progress};
 use crate::media::decode::{Buffers, DecodeOrder, Decoding, SeekMemory};
 use crate::media::encode::{EncodeOrder, Encoding};
 use crate::media::frame_format;
 use crate::{Error, Result};
+
+/// The detail of an error that names the batch.
+pub(crate) const BATCH_DETAIL: &str = "batch";
 
 /// Frames that wait between two stages take at most this many bytes, but there are two at least.
 const WAITING_BYTES: usize = 64 << 20;
@@ -25,11 +28,13 @@ const WAITING_BYTES: usize = 64 << 20;
 ///
 /// Stages overlap: while the engine works on a frame, later ones are decoded and earlier ones encoded, and the next
 /// batch is asked for as soon as the last frame of this one is decoded, so that the engine does not idle at joints.
-/// A batch whose marker is there already is done and is not done again.
+/// Where `batches` has none then, it is asked again before each frame that is left, and after the last: a batch that
+/// comes late still follows without a joint. A batch whose marker is there already is done and is not done again.
 ///
 /// # Errors
 /// `FramesMismatch` if a batch does not decode as its ledger says: planning anew with `exact` may help. `EngineFailed`,
-/// `DecodeFailed`, `EncodeFailed`, `DiskFull`, `DeadlineExceeded`, `Stopped`. Finished batches keep their markers.
+/// `DecodeFailed`, `EncodeFailed`, `DiskFull`, `DeadlineExceeded`, `Stopped`. Finished batches keep their markers. The
+/// detail `batch` says which batch failed, where it is one's fault; those after it were not finished.
 pub fn upscale(
     job: &JobContext,
     plan: &Arc<Plan>,
@@ -56,6 +61,7 @@ struct Line<'a> {
     plan: &'a Arc<Plan>,
     progress: &'a Arc<dyn Progress>,
     upscaler: FrameUpscaler,
+    source_format: FrameFormat,
     source_bytes: usize,
     target_bytes: usize,
     seeks: Arc<SeekMemory>,
@@ -88,6 +94,7 @@ impl<'a> Line<'a> {
             plan,
             progress,
             upscaler,
+            source_format: source,
             source_bytes: source.bytes(),
             target_bytes,
             seeks: Arc::default(),
@@ -99,12 +106,18 @@ impl<'a> Line<'a> {
     /// Starts decoding the next batch that is not done.
     fn start_next(&self, batches: &mut dyn Iterator<Item = u64>) -> Result<Option<Started>> {
         for batch in batches {
-            match self.job.store.get(ObjectKey::Marker(self.job.key, batch))? {
-                Some(bytes) => self.progress.batch_found(batch, &read_json(&bytes, "marker")?),
-                None => return self.start(batch).map(Some),
+            match self.found(batch).map_err(|e| of_batch(e, batch))? {
+                Some(marker) => self.progress.batch_found(batch, &marker),
+                None => return self.start(batch).map(Some).map_err(|e| of_batch(e, batch)),
             }
         }
         Ok(None)
+    }
+
+    /// The marker of a batch that is done.
+    fn found(&self, batch: u64) -> Result<Option<Marker>> {
+        let bytes = self.job.store.get(ObjectKey::Marker(self.job.key, batch))?;
+        bytes.map(|bytes| read_json(&bytes, "marker")).transpose()
     }
 
     fn start(&self, batch: u64) -> Result<Started> {
@@ -137,7 +150,13 @@ impl<'a> Line<'a> {
     }
 
     /// Takes one batch through the engine; starts the next when this one's last frame is decoded.
-    fn run(
+    fn run(&mut self, started: Started, batches: &mut dyn Iterator<Item = u64>) -> Result<(Settling, Option<Started>)> {
+        let batch = started.batch;
+        self.progress.batch_started(batch, started.slice.range().len());
+        self.frames(started, batches).map_err(|e| of_batch(e, batch))
+    }
+
+    fn frames(
         &mut self,
         mut started: Started,
         batches: &mut dyn Iterator<Item = u64>,
@@ -145,17 +164,26 @@ impl<'a> Line<'a> {
         let mut settling = self.settle(&started)?;
         let mut timings = Timings::default();
         let mut next = None;
-        let mut asked = false;
+        let mut number = 0;
         loop {
             let before = Instant::now();
             let Some(source) = started.decoding.next()? else { break };
-            if !asked && started.decoding.is_decoded() {
+            if next.is_none() && started.decoding.is_decoded() {
                 next = self.start_next(batches)?;
-                asked = true;
             }
             timings.decode_seconds += before.elapsed().as_secs_f64();
             let before = Instant::now();
             let target = self.frame(&source)?;
+            self.progress.frame(&Frames {
+                batch: started.batch,
+                number,
+                of: started.slice.range().len(),
+                source_format: self.source_format,
+                source: &source,
+                target_format: self.upscaler.target_format(),
+                target: &target,
+            });
+            number += 1;
             self.sources.give(source);
             timings.infer_seconds += before.elapsed().as_secs_f64();
             let before = Instant::now();
@@ -163,7 +191,7 @@ impl<'a> Line<'a> {
             timings.encode_seconds += before.elapsed().as_secs_f64();
             self.progress.frame_done();
         }
-        if !asked {
+        if next.is_none() {
             next = self.start_next(batches)?;
         }
         settling.send(Work::Done(timings))?;
@@ -198,7 +226,7 @@ impl<'a> Line<'a> {
         };
         let thread = std::thread::Builder::new()
             .name("encode".to_owned())
-            .spawn(move || settler.run(&receiver));
+            .spawn(move || settler.run(&receiver).map_err(|e| of_batch(e, settler.batch)));
         let thread = thread.map_err(|e| Error::internal("a thread cannot be started").because(e))?;
         Ok(Settling {
             work: Some(work),
@@ -310,6 +338,15 @@ impl Settler {
     }
 }
 
+/// Says which batch failed, unless that is said already.
+fn of_batch(error: Error, batch: u64) -> Error {
+    if error.code() == ErrorCode::Stopped || error.details().contains_key(BATCH_DETAIL) {
+        error
+    } else {
+        error.with(BATCH_DETAIL, batch)
+    }
+}
+
 /// How many frames of `bytes` each may wait between two stages.
 fn waiting(bytes: usize) -> usize {
     (WAITING_BYTES / bytes.max(1)).clamp(2, 8)
@@ -322,7 +359,7 @@ pub(super) fn engine_failed(e: vdsr::Error) -> Error {
     }
 }
 
-pub(super) fn read_json<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("a stored {what} cannot be read")).because(e))
 }
 

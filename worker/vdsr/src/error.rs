@@ -157,6 +157,12 @@ pub enum Error {
     /// The network's output is infinite or not a number.
     #[error("the network's output is infinite or not a number")]
     NotFinite,
+    /// An engine that panicked; whoever guards it says so, engines never do.
+    #[error("the engine panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
     /// The caller's [`Watch`](crate::Watch) said to stop.
     #[error("stopped")]
     Stopped,

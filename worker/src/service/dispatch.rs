@@ -1,0 +1,186 @@
+//! What becomes of a delivery: whether it counts, and which step does it.
+
+use std::sync::Arc;
+
+use clearfleet_common::job::{FORMAT_VERSION, Lane, Outcome, Plan, Record, State, Step, Task};
+use clearfleet_common::storage::{ObjectKey, PlanKey};
+use serde::Deserialize;
+
+use super::core::{Core, on_thread};
+use super::film::{self, Batch};
+use super::holdings::Held;
+use super::settle::End;
+use super::{media, picture, store};
+use crate::steps::pipeline_digest;
+use crate::{Error, Result};
+
+/// A task that is to be worked on.
+pub(super) struct Work {
+    pub(super) held: Arc<Held>,
+    pub(super) record: Record,
+    pub(super) kind: WorkKind,
+}
+
+/// What there is to do.
+pub(super) enum WorkKind {
+    /// Look at the source and plan.
+    Plan { exact: bool },
+    /// One batch.
+    Batch(Batch),
+    /// Put the result together.
+    Assemble(Arc<Plan>),
+    /// A still picture.
+    Picture,
+}
+
+/// A delivery, judged.
+pub(super) enum Verdict {
+    /// There is nothing to do.
+    Settle(End),
+    /// There is.
+    Work(Box<Work>),
+}
+
+/// The task in a message.
+///
+/// # Errors
+/// `Internal` if it is none, or one of a newer build.
+pub(super) fn parse(body: &[u8]) -> Result<Task> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        version: u32,
+    }
+    let unreadable = |e| Error::internal("a task cannot be read").because(e);
+    // First, since the rest of a newer one may be anything.
+    let Envelope { version } = serde_json::from_slice(body).map_err(unreadable)?;
+    if version > FORMAT_VERSION {
+        return Err(
+            Error::internal("a task cannot be read").because(clearfleet_common::job::NewerVersion { found: version })
+        );
+    }
+    serde_json::from_slice(body).map_err(unreadable)
+}
+
+/// Whether a task counts by what its job's record says now.
+pub(super) fn counts(record: &Record, task: &Task) -> bool {
+    let follows = |plan: u32| record.plan.as_ref().is_some_and(|summary| summary.number == plan);
+    let wanted = match task.step {
+        Step::Plan { .. } => record.state == State::Planning,
+        Step::Picture { .. } => record.state == State::Running && record.plan.is_none(),
+        Step::Upscale { plan, .. } => record.state == State::Running && follows(plan),
+        Step::Assemble { plan } => record.state == State::Assembling && follows(plan),
+    };
+    wanted && record.generation == task.generation
+}
+
+impl Core {
+    /// Judges a delivery, in the order that makes a finished batch count whatever else happened since.
+    pub(super) async fn judge(&self, held: &Arc<Held>) -> Verdict {
+        match self.try_judge(held).await {
+            Ok(verdict) => verdict,
+            // Another time the store may answer; what it says of the job is not known.
+            Err(error) => Verdict::Settle(self.end_of(held, Err(error))),
+        }
+    }
+
+    async fn try_judge(&self, held: &Arc<Held>) -> Result<Verdict> {
+        let task = &held.task;
+        let key = PlanKey {
+            job: task.job,
+            plan: task.step.plan(),
+        };
+        if let Some(outcome) = self.done_already(task, key).await? {
+            return Ok(Verdict::Settle(End::report(outcome)));
+        }
+        let record = self.storage.record(task.owner, task.job).await.map_err(store::failed)?;
+        let Some((record, _)) = record.filter(|(record, _)| counts(record, task)) else {
+            tracing::debug!(job = %task.job, step = ?task.step, "a task that does not count any more");
+            return Ok(Verdict::Settle(End::Void));
+        };
+        let kind = match task.step {
+            Step::Plan { exact, .. } => WorkKind::Plan { exact },
+            Step::Picture { .. } => WorkKind::Picture,
+            Step::Assemble { .. } => WorkKind::Assemble(self.existing(key).await?),
+            Step::Upscale { batch, .. } => {
+                let plan = self.existing(key).await?;
+                if pipeline_digest(&self.fingerprint, &plan.video, &plan.encoder) != plan.pipeline {
+                    return Ok(Verdict::Settle(End::report(Outcome::OtherFingerprint)));
+                }
+                let record = Arc::new(record.clone());
+                WorkKind::Batch(Batch::new(Arc::clone(held), record, plan, batch))
+            }
+        };
+        // What was begun and what ended tells, after a crash, what was done twice.
+        tracing::debug!(job = %task.job, step = ?task.step, generation = task.generation, "a task begins");
+        Ok(Verdict::Work(Box::new(Work {
+            held: Arc::clone(held),
+            record,
+            kind,
+        })))
+    }
+
+    /// The report of a task whose object is there: a batch's marker, or a plan.
+    async fn done_already(&self, task: &Task, key: PlanKey) -> Result<Option<Outcome>> {
+        match task.step {
+            Step::Upscale { batch, .. } => {
+                let marker = self.storage.stat(&ObjectKey::Marker(key, batch).to_string()).await;
+                Ok(marker.map_err(store::failed)?.map(|_| Outcome::BatchDone))
+            }
+            Step::Plan { exact, .. } => match self.plan(key).await? {
+                Some(plan) => media::stored_summary(self, task, &plan, exact).await.map(Some),
+                None => Ok(None),
+            },
+            Step::Assemble { .. } | Step::Picture { .. } => Ok(None),
+        }
+    }
+
+    async fn existing(&self, key: PlanKey) -> Result<Arc<Plan>> {
+        let missing = || Error::internal(format!("there is no plan {} of job {}", key.plan, key.job));
+        self.plan(key).await?.ok_or_else(missing)
+    }
+}
+
+/// Does a task on a thread of its own, and settles it.
+pub(super) async fn perform(core: &Arc<Core>, work: Work) {
+    let Work { held, record, kind } = work;
+    let (shared, task) = (Arc::clone(core), Arc::clone(&held));
+    let lane = match held.lane {
+        Lane::Interactive => "interactive",
+        Lane::Bulk => "task",
+    };
+    let result = match kind {
+        WorkKind::Batch(batch) => {
+            // It settles itself, and nothing follows it, so nothing is left to be begun again.
+            let run = move || Ok(film::run_line(&shared, &batch, &mut || None));
+            return match on_thread(lane, run).await {
+                Ok(_) => core.holdings.until_settled(&held).await,
+                Err(error) => core.settle(&held, core.end_of(&held, Err(error))).await,
+            };
+        }
+        WorkKind::Plan { exact } => on_thread(lane, move || media::plan(&shared, &task, &record, exact)).await,
+        WorkKind::Assemble(plan) => on_thread(lane, move || media::assemble(&shared, &task, &record, &plan)).await,
+        WorkKind::Picture => on_thread(lane, move || picture::picture(&shared, &task, &record)).await,
+    };
+    let end = core.end_of(&held, result);
+    core.settle(&held, end).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use clearfleet_common::job::{JobId, OwnerId};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_task_of_this_build_is_refused() {
+        let task = Task::new(JobId::from_u128(1), OwnerId::default(), 0, Step::Picture { plan: 0 });
+        let body = serde_json::to_vec(&task).unwrap();
+        assert_eq!(parse(&body).unwrap(), task);
+        assert!(parse(b"{}").is_err());
+        assert!(parse(b"").is_err());
+        let newer = br#"{"version":9,"step":"of another kind"}"#;
+        let error = parse(newer).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap();
+        assert!(cause.to_string().contains("version 9"), "{cause}");
+    }
+}

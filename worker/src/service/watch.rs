@@ -1,0 +1,88 @@
+//! Seeing that tasks do not count any more: by events, and by reading records again since events get lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clearfleet_common::job::{Event, JobId, OwnerId};
+use clearfleet_common::queue::Listener;
+use tokio::time::MissedTickBehavior;
+
+use super::core::Core;
+use super::dispatch::counts;
+use super::holdings::Why;
+
+/// How old what a worker knows of a record is at most, while it works on the job.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// Watches the records of the jobs that tasks are held of. Ends with the worker's other tasks.
+pub(super) async fn watch(core: Arc<Core>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut listener: Option<Box<dyn Listener>> = None;
+    loop {
+        if listener.is_none() {
+            listener = core.queue.listen().await.ok();
+        }
+        let heard = async {
+            match listener.as_mut() {
+                Some(listener) => listener.next().await,
+                // Until it is tried again, at the next tick.
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = ticks.tick() => {
+                for (owner, job) in core.holdings.jobs() {
+                    core.look_at(owner, job).await;
+                }
+            }
+            heard = heard => match heard {
+                Ok(event) => core.hear(&event).await,
+                Err(error) => {
+                    tracing::debug!(%error, "no events are heard; records are read every few seconds");
+                    listener = None;
+                    ticks.tick().await;
+                }
+            },
+        }
+    }
+}
+
+impl Core {
+    async fn hear(&self, event: &[u8]) {
+        match serde_json::from_slice(event) {
+            Ok(Event::Changed { job, owner }) if self.holdings.jobs().contains(&(owner, job)) => {
+                self.look_at(owner, job).await;
+            }
+            Ok(_) => {}
+            // A newer build's, perhaps: what it changed is seen at the next reading.
+            Err(error) => tracing::trace!(%error, "an event cannot be read"),
+        }
+    }
+
+    /// Ends the work on tasks that do not count by what the record says now.
+    async fn look_at(&self, owner: OwnerId, job: JobId) {
+        let record = match self.storage.record(owner, job).await {
+            Ok(record) => record.map(|(record, _)| record),
+            Err(error) => {
+                tracing::debug!(%job, %error, "a record in work cannot be read now");
+                return;
+            }
+        };
+        let held = self.holdings.all();
+        let of_job = held
+            .iter()
+            .filter(|held| held.task.job == job && held.recall.why().is_none());
+        let mut ended = false;
+        for held in of_job {
+            if !record.as_ref().is_some_and(|record| counts(record, &held.task)) {
+                tracing::info!(%job, step = ?held.task.step, "a task does not count any more");
+                held.recall.now(Why::Void);
+                ended = true;
+            }
+        }
+        if ended {
+            self.engine.wake();
+        }
+    }
+}
