@@ -15,7 +15,7 @@ use super::exit::exit_code;
 use super::interrupt::Interrupt;
 use super::local::{self, LimitArgs};
 use super::report::Reporter;
-use super::upscale::moment;
+use super::values::moment;
 
 /// Decode a source and its result, and check them against each other.
 #[derive(Debug, Args)]

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use clearfleet_common::job::{Codec, Container, Scale, Stretch, Target, TargetError};
-use vdsr::EngineKind;
 
+use crate::cli::engine::EngineArgs;
 use crate::cli::local::LimitArgs;
+use crate::cli::values::{exact_size, moment};
 
 /// Upscale pictures and videos.
 #[derive(Debug, Args)]
@@ -24,19 +24,6 @@ pub(in crate::cli) struct UpscaleArgs {
     /// Exact size of the result, from 1 to 8 times the source.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = exact_size)]
     pub(super) size: Option<Target>,
-
-    /// What enlarges: the network, or bicubic for comparison.
-    #[arg(long, env = "CLEARFLEET_ENGINE", value_enum, default_value_t = EngineKind::Reference)]
-    pub(super) engine: EngineKind,
-    /// Weights of the network in place of those in the program.
-    #[arg(long, env = "CLEARFLEET_WEIGHTS", value_name = "FILE")]
-    pub(super) weights: Option<PathBuf>,
-    /// Edge of the network's tiles in pixels; smaller tiles need less memory.
-    #[arg(long, env = "CLEARFLEET_TILE", value_name = "PIXELS")]
-    pub(super) tile: Option<u32>,
-    /// What the engine `wait` takes for each frame, in milliseconds.
-    #[arg(long, value_name = "MS", default_value = "20", value_parser = milliseconds, hide = true)]
-    pub(super) wait: Duration,
 
     /// Codec of a video [default: h264, or what the container holds].
     #[arg(long, env = "CLEARFLEET_CODEC", value_name = "h264|h265|av1|vp9|ffv1")]
@@ -79,6 +66,8 @@ pub(in crate::cli) struct UpscaleArgs {
     pub(super) quiet: bool,
 
     #[command(flatten)]
+    pub(super) engine: EngineArgs,
+    #[command(flatten)]
     pub(super) limits: LimitArgs,
 }
 
@@ -88,7 +77,7 @@ impl UpscaleArgs {
         match (self.size, self.scale) {
             (Some(size), _) => Ok(size),
             (None, Some(scale)) => Ok(Target::Factor(scale)),
-            (None, None) => Scale::new(2.0).map(Target::Factor),
+            (None, None) => Ok(Target::Factor(Scale::TWO)),
         }
     }
 
@@ -98,54 +87,5 @@ impl UpscaleArgs {
             start: self.start,
             end: self.end,
         }
-    }
-}
-
-fn exact_size(text: &str) -> Result<Target, String> {
-    match text.parse() {
-        Ok(target @ Target::Exact(..)) => Ok(target),
-        Ok(Target::Factor(_)) => Err("a size is WIDTHxHEIGHT; a factor goes with --scale".to_owned()),
-        Err(e) => Err(e.to_string()),
-    }
-}
-
-fn milliseconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_millis)
-}
-
-/// Seconds, or `[HH:]MM:SS`, with a fraction.
-pub(in crate::cli) fn moment(text: &str) -> Result<f64, String> {
-    let refused = || format!("{text:?} is no time such as 90, 90.5, 1:30 or 0:01:30.5");
-    let mut seconds = 0.0;
-    let parts: Vec<&str> = text.split(':').collect();
-    for (n, part) in parts.iter().enumerate() {
-        let value: f64 = part.parse().map_err(|_| refused())?;
-        let whole = n + 1 == parts.len() || value.fract() == 0.0;
-        if !value.is_finite() || value < 0.0 || (n > 0 && value >= 60.0) || !whole || parts.len() > 3 {
-            return Err(refused());
-        }
-        seconds = seconds * 60.0 + value;
-    }
-    Ok(seconds)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_seconds_or_clock_times() {
-        assert_eq!(moment("90.5"), Ok(90.5));
-        assert_eq!(moment("1:30"), Ok(90.0));
-        assert_eq!(moment("1:00:01.25"), Ok(3601.25));
-        for refused in ["", "-1", "1:60", "1.5:00", "0:0:0:1", "inf", "soon"] {
-            assert!(moment(refused).is_err(), "{refused}");
-        }
-    }
-
-    #[test]
-    fn a_size_is_no_factor() {
-        assert_eq!(exact_size("640x360"), Ok(Target::Exact(640, 360)));
-        assert!(exact_size("2").unwrap_err().contains("--scale"));
     }
 }

@@ -17,11 +17,12 @@ use clearfleet_common::job::Target;
 use clearfleet_worker::media::serve::{SourceBytes, SourceServer};
 use clearfleet_worker::media::sniff::{self, Kind};
 use clearfleet_worker::{Error, Result};
-use vdsr::{Engine, EngineKind, EngineOptions, Weights};
+use vdsr::Engine;
 
-pub(super) use args::{UpscaleArgs, moment};
+pub(super) use args::UpscaleArgs;
 use outputs::Job;
 
+use super::engine::{Device, Devices};
 use super::exit::exit_code;
 use super::interrupt::Interrupt;
 use super::local;
@@ -32,7 +33,10 @@ struct Session<'a> {
     args: &'a UpscaleArgs,
     target: Target,
     limits: Limits,
-    engine: Arc<dyn Engine>,
+    /// The engine of the first device: it does all pictures.
+    first: Arc<dyn Engine>,
+    /// Those of further devices, which take batches of videos too.
+    others: Vec<Arc<dyn Engine>>,
     /// Fingerprint of the engine and digest of the weights.
     pipeline: String,
     interrupt: Interrupt,
@@ -58,25 +62,15 @@ fn start<'a>(args: &'a UpscaleArgs, reporter: &Arc<Reporter>) -> Result<(Session
         .target()
         .map_err(|e| Error::new(ErrorCode::TargetInvalid, e.to_string()))?;
     let jobs = outputs::jobs(args, target)?;
-    let weights = match &args.weights {
-        Some(path) => Weights::load(path),
-        None => Weights::embedded(),
-    };
-    let refused = |e: vdsr::Error| Error::new(ErrorCode::WeightsInvalid, "the weights cannot be used").because(e);
-    let weights = weights.map_err(refused)?;
-    let options = EngineOptions {
-        kind: args.engine,
-        tile: args.tile,
-        wait: args.wait,
-    };
-    let engine = vdsr::build_engine(&options, &weights)
-        .map_err(|e| Error::new(ErrorCode::SettingsInvalid, "the engine cannot be started").because(e))?;
+    let Devices { first, others, weights } = args.engine.devices()?;
+    let first = first.engine()?;
     let session = Session {
         args,
         target,
         limits: args.limits.into(),
-        pipeline: format!("{} {}", engine.fingerprint(), weights.digest()),
-        engine,
+        pipeline: format!("{} {}", first.fingerprint(), weights.digest()),
+        first,
+        others: others.iter().map(Device::engine).collect::<Result<_>>()?,
         interrupt: Interrupt::listen()?,
         server: SourceServer::start()?,
         reporter: Arc::clone(reporter),
@@ -131,17 +125,6 @@ impl Session<'_> {
             // Of a folder's files, what turns out to hold no video (a sound, a font) is not what was meant.
             Err(e) if job.from_folder && e.code() == ErrorCode::InputNoVideo => Ok(None),
             finished => finished.map(Some),
-        }
-    }
-
-    /// Pixels of a result that the engine makes in a second, roughly: what batches are sized by.
-    fn pixels_per_second(&self, frame_pixels: f64) -> f64 {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        match self.args.engine {
-            // Measured: 33 s a megapixel on two cores.
-            EngineKind::Reference => 15_000.0 * cores,
-            EngineKind::Bicubic => 20e6 * cores,
-            EngineKind::Wait => frame_pixels / self.args.wait.as_secs_f64().max(1e-3),
         }
     }
 }

@@ -36,7 +36,7 @@ impl Session<'_> {
         let made = picture(
             &**source,
             &request,
-            &*self.engine,
+            &*self.first,
             &self.limits,
             stop,
             &*progress,

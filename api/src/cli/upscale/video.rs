@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{Container, EncodeSettings, JobId, Plan};
@@ -9,6 +10,7 @@ use clearfleet_worker::media::serve::SourceBytes;
 use clearfleet_worker::media::sniff::{Kind, Picture};
 use clearfleet_worker::steps::{FolderStore, JobContext, PlanRequest, Progress, assemble, plan, upscale};
 use clearfleet_worker::{Error, Result};
+use vdsr::Engine;
 
 use super::outputs::{Job, unsupported};
 use super::state::{Request, State};
@@ -84,7 +86,7 @@ impl Session<'_> {
             stretch: self.args.stretch(),
             source: local::identity(&job.input)?,
             engine: self.pipeline.clone(),
-            pixels_per_second: self.pixels_per_second(f64::from(width) * f64::from(height)),
+            pixels_per_second: self.args.engine.pixels_per_second(f64::from(width) * f64::from(height)),
             batch_frames: self.args.batch_frames,
             exact: false,
         })
@@ -146,15 +148,33 @@ impl Session<'_> {
         })
     }
 
+    /// Upscales all batches: each device takes the next that nobody has taken.
     fn batches(&self, context: &JobContext, planned: &Arc<Plan>) -> Result<()> {
         let progress: Arc<dyn Progress> = Arc::clone(&self.reporter) as Arc<Reporter>;
-        upscale(
-            context,
-            planned,
-            &*self.engine,
-            &mut (0..planned.batches.len() as u64),
-            &progress,
-        )
+        let next = AtomicU64::new(0);
+        let count = planned.batches.len() as u64;
+        let work = |engine: &dyn Engine| {
+            let mut batches = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|n| *n < count));
+            let done = upscale(context, planned, engine, &mut batches, &progress);
+            if done.is_err() {
+                // The others begin no further batch; what they have begun counts.
+                next.store(count, Ordering::Relaxed);
+            }
+            done
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = self
+                .others
+                .iter()
+                .map(|engine| scope.spawn(|| work(&**engine)))
+                .collect();
+            let first = work(&*self.first);
+            let panicked = |_| Err(Error::internal("a device's thread panicked"));
+            others
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(panicked))
+                .fold(first, Result::and)
+        })
     }
 }
 

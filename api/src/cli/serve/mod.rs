@@ -1,0 +1,106 @@
+//! `clearfleet serve`: API, storage, queue, scheduler and workers in one process.
+
+mod args;
+mod service;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clearfleet_common::ErrorCode;
+use clearfleet_worker::{Error, Result};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub(super) use args::{ServeArgs, data_dir};
+use service::Service;
+
+use super::exit::exit_code;
+use super::report::Reporter;
+
+/// What shutting down may take beyond the grace period of the work.
+const CLOSING: Duration = Duration::from_secs(15);
+
+/// Runs the command.
+pub(super) fn run(args: &ServeArgs) -> ExitCode {
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            Reporter::new(args.json, false).failed(None, &e);
+            ExitCode::from(exit_code(e.code()))
+        }
+    }
+}
+
+fn start(args: &ServeArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::internal("the threads of the server cannot be started").because(e))?;
+    let served = runtime.block_on(serve(args));
+    // What still blocks a thread by now (a system call on a dead disk) does not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    served
+}
+
+async fn serve(args: &ServeArgs) -> Result<()> {
+    let stop = stop_on_signals()?;
+    let data_dir = args.data_dir()?;
+    // First of all: a port that is taken is said before anything is opened.
+    let listener = listen(args.listen).await?;
+    let address = listener.local_addr().unwrap_or(args.listen);
+    let service = Service::start(args, &data_dir, address).await?;
+    say_listening(args, &data_dir, address);
+    service.run(listener, &stop).await;
+    tracing::info!("stopping; SIGTERM again ends at once");
+    let closed = tokio::time::timeout(args.grace + CLOSING, service.close(args.grace)).await;
+    if closed.is_err() {
+        tracing::warn!("the service did not close in time; what was acknowledged is safe");
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
+        let error = Error::new(ErrorCode::SettingsInvalid, format!("cannot listen on {address}"));
+        error.with("listen", address).because(e)
+    })
+}
+
+/// A token that Ctrl-C or SIGTERM cancels; the second of them ends the process.
+fn stop_on_signals() -> Result<CancellationToken> {
+    let cannot = |e| Error::internal("signals cannot be handled").because(e);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if token.is_cancelled() {
+                std::process::exit(exit_code(ErrorCode::Stopped).into());
+            }
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+fn say_listening(args: &ServeArgs, data_dir: &Path, address: SocketAddr) {
+    let url = format!("http://{address}");
+    if args.json {
+        let data_dir = data_dir.display().to_string();
+        println!(
+            "{}",
+            serde_json::json!({ "event": "listening", "url": url, "data_dir": data_dir })
+        );
+    } else {
+        println!("clearfleet serves {url} and keeps its data in {}", data_dir.display());
+        println!("what the API offers: {url}/docs");
+    }
+}

@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use clearfleet_common::config::Limits;
+use clearfleet_common::job::ClassName;
+
+use crate::webhooks::Reach;
+
+/// What operators may change of the HTTP API.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// What a source may be at most; here its bytes count, workers look at the rest.
+    pub limits: Limits,
+    /// Bytes of a JSON document that a request may send.
+    pub json_bytes: usize,
+    /// Uploads at once: each holds two parts of 8 MiB in memory, more of files beyond 11 GiB.
+    pub uploads: usize,
+    /// How long an upload waits for its turn.
+    pub upload_turn: Duration,
+    /// Event streams at once.
+    pub streams: usize,
+    /// How long an answer may take, uploads, downloads and streams of events aside.
+    pub answer: Duration,
+    /// A body must bring [`body_rate`](Self::body_rate) bytes a second, looked at over this long.
+    pub body_idle: Duration,
+    /// The slowest that a body may come, in bytes a second.
+    pub body_rate: u64,
+    /// How long a request waits for a verification that is under way before it is told to ask again.
+    pub verification_wait: Duration,
+    /// The pools of workers that jobs may ask for; the first is that of jobs that name none.
+    pub classes: Vec<ClassName>,
+    /// Whom webhooks may be sent to.
+    pub webhooks: Reach,
+    /// Where sources may be used in place, and results written to.
+    pub places: Vec<AllowedPlace>,
+}
+
+/// Objects that an operator lets jobs use in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedPlace {
+    /// The bucket.
+    pub bucket: String,
+    /// What keys begin with; empty for the whole bucket.
+    pub prefix: String,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            json_bytes: 256 << 10,
+            uploads: 32,
+            upload_turn: Duration::from_secs(10),
+            streams: 512,
+            answer: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            body_rate: 1024,
+            verification_wait: Duration::from_secs(25),
+            classes: vec![ClassName::default()],
+            webhooks: Reach::Public,
+            places: Vec::new(),
+        }
+    }
+}

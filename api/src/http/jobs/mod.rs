@@ -1,0 +1,55 @@
+//! Jobs: everything below `/v1/jobs`, one file a group of routes.
+
+mod command;
+mod create;
+mod download;
+mod events;
+mod idempotency;
+mod multipart;
+mod names;
+mod objects;
+mod range;
+mod read;
+mod request;
+mod sniff;
+mod upload;
+mod verification;
+
+use std::sync::Arc;
+
+use clearfleet_common::job::JobId;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{AppState, Caller, Problem};
+use crate::records::Snapshot;
+
+pub(super) use names::result_name;
+#[cfg(feature = "standalone")]
+pub(super) use verification::Verifier;
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(read::list, create::create))
+        .routes(routes!(read::get, command::patch, command::delete))
+        .routes(routes!(events::of_job))
+        .routes(routes!(events::of_all))
+        .routes(routes!(objects::source))
+        .routes(routes!(objects::result))
+        .routes(routes!(objects::thumbnail))
+        .routes(routes!(objects::pair))
+        .routes(routes!(verification::verification))
+        .routes(routes!(command::cancel))
+        .routes(routes!(command::pause))
+        .routes(routes!(command::resume))
+        .routes(routes!(command::retry))
+        .routes(routes!(command::redo))
+}
+
+/// The caller's job. One that is to be deleted is there no more.
+async fn job_of(state: &AppState, caller: Caller, job: JobId) -> Result<Arc<Snapshot>, Problem> {
+    let found = state.records.find(caller.owner, job).await?;
+    let found = found.filter(|snapshot| snapshot.record.apparent_state().is_some());
+    found.ok_or_else(Problem::no_such_job)
+}

@@ -1,0 +1,160 @@
+//! What this process counts, for Prometheus.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use clearfleet_common::job::State;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use strum::VariantArray;
+
+use crate::records::Records;
+
+/// Declares the metrics: a field's documentation is the help text, so that nobody writes it twice.
+macro_rules! metrics {
+    ($(#[$outer:meta])* pub struct $name:ident { $(#[doc = $help:literal] $field:ident: $kind:ty = $metric:literal [$($label:literal),*],)* }) => {
+        $(#[$outer])*
+        pub struct $name {
+            registry: Registry,
+            $(#[doc = $help] $field: $kind,)*
+        }
+
+        impl $name {
+            /// Metrics that count from 0, in a registry of their own.
+            pub fn new() -> Self {
+                let registry = Registry::new();
+                Self {
+                    $($field: register(&registry, <$kind as Metric>::make($metric, $help.trim(), &[$($label),*])),)*
+                    registry,
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// The metrics of one process.
+    #[derive(Debug)]
+    pub struct Metrics {
+        /// Requests that were answered, by method, route and status.
+        requests: IntCounterVec = "clearfleet_http_requests_total" ["method", "route", "status"],
+        /// Seconds until an answer began, by method and route.
+        request_seconds: HistogramVec = "clearfleet_http_request_seconds" ["method", "route"],
+        /// Bytes of sources that were uploaded, those of refused uploads included.
+        uploaded_bytes: IntCounter = "clearfleet_http_uploaded_bytes_total" [],
+        /// Streams of events that are open.
+        streams: IntGauge = "clearfleet_http_event_streams" [],
+        /// Jobs of all owners, by state.
+        jobs: IntGaugeVec = "clearfleet_jobs" ["state"],
+    }
+}
+
+/// What a field of [`Metrics`] can be.
+trait Metric: Collector + Clone + Sized + 'static {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
+}
+
+impl Metric for IntCounter {
+    fn make(name: &str, help: &str, _: &[&str]) -> prometheus::Result<Self> {
+        Self::new(name, help)
+    }
+}
+
+impl Metric for IntGauge {
+    fn make(name: &str, help: &str, _: &[&str]) -> prometheus::Result<Self> {
+        Self::new(name, help)
+    }
+}
+
+impl Metric for IntCounterVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Metric for IntGaugeVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Metric for HistogramVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
+        let buckets = vec![0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
+        Self::new(HistogramOpts::new(name, help).buckets(buckets), labels)
+    }
+}
+
+fn register<M: Metric>(registry: &Registry, metric: prometheus::Result<M>) -> M {
+    let metric = metric.expect("names and labels are written above, and are valid");
+    let registered = registry.register(Box::new(metric.clone()));
+    registered.expect("no two names above are equal");
+    metric
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// The registry, for metrics of other parts of the process.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        // Methods that nobody knows would else make labels without end.
+        let method = match *method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::POST => "POST",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            _ => "other",
+        };
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.request_seconds
+            .with_label_values(&[method, route])
+            .observe(took.as_secs_f64());
+    }
+
+    pub(super) fn uploaded(&self, bytes: u64) {
+        self.uploaded_bytes.inc_by(bytes);
+    }
+
+    /// Counts a stream of events until the returned value is dropped.
+    pub(super) fn stream(&self) -> OpenStream {
+        self.streams.inc();
+        OpenStream(self.streams.clone())
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If they cannot be written as text, which no metric here causes.
+    pub(super) fn text(&self, records: &Records) -> prometheus::Result<Vec<u8>> {
+        let counts = records.counts();
+        for state in State::VARIANTS {
+            let jobs = counts.get(state).copied().unwrap_or(0);
+            let gauge = self.jobs.with_label_values(&[<&str>::from(*state)]);
+            gauge.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// An open stream of events.
+#[derive(Debug)]
+pub(super) struct OpenStream(IntGauge);
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

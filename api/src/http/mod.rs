@@ -1,0 +1,194 @@
+//! The HTTP API: routes, errors, limits, and the server that they run on.
+//!
+//! [`router`] makes the routes of an [`AppState`], [`serve`] runs them on a socket.
+
+mod body;
+pub mod caller;
+mod config;
+mod docs;
+mod error;
+mod jobs;
+mod layers;
+mod listen;
+mod metrics;
+mod service;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId};
+use clearfleet_common::queue::{Queue, QueueName};
+use clearfleet_common::storage::Storage;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use body::Json as JsonBody;
+pub use caller::{Authenticator, Caller, Credentials, NoKeys, Role};
+pub use config::{AllowedPlace, HttpConfig};
+pub use error::{Problem, ProblemBody};
+pub use listen::{ConnectionLimits, serve};
+pub use metrics::Metrics;
+pub use view::{
+    FailureView, JobView, LinksView, PlanView, ProgressView, QueueView, ResultView, SettingsView, SourceView, Standing,
+};
+
+use crate::owners::{Keys, Quota, Quotas, Space};
+use crate::records::Records;
+use crate::webhooks::HookSecrets;
+
+/// How long the queue may take for a hint.
+const HINT: Duration = Duration::from_secs(5);
+
+/// What all requests share.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    storage: Storage,
+    queue: Arc<dyn Queue>,
+    records: Arc<Records>,
+    authenticator: Arc<dyn Authenticator>,
+    keys: Arc<Keys>,
+    quotas: Arc<Quotas>,
+    hook_secrets: Option<HookSecrets>,
+    scheduler: Option<Arc<dyn QueueView>>,
+    config: Arc<HttpConfig>,
+    metrics: Arc<Metrics>,
+    uploads: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    hints: TaskTracker,
+    /// Ends what would go on as long as its client: streams of events.
+    stop: CancellationToken,
+    #[cfg(feature = "standalone")]
+    verifier: Arc<jobs::Verifier>,
+    #[cfg(feature = "standalone")]
+    backup: Option<crate::backup::Backup>,
+}
+
+impl AppState {
+    /// The state of a server whose callers `authenticator` knows. When `stop` is cancelled, streams end.
+    pub fn new(
+        storage: Storage,
+        queue: Arc<dyn Queue>,
+        records: Arc<Records>,
+        authenticator: Arc<dyn Authenticator>,
+        config: HttpConfig,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            #[cfg(feature = "standalone")]
+            verifier: Arc::new(jobs::Verifier::new(storage.clone(), config.limits)),
+            #[cfg(feature = "standalone")]
+            backup: None,
+            metrics: Arc::new(Metrics::new()),
+            uploads: Arc::new(Semaphore::new(config.uploads)),
+            streams: Arc::new(Semaphore::new(config.streams)),
+            config: Arc::new(config),
+            keys: Arc::new(Keys::new(storage.clone(), None)),
+            quotas: Quotas::new(Quota::default(), Space::default(), Arc::clone(&records) as _),
+            hook_secrets: None,
+            scheduler: None,
+            hints: TaskTracker::new(),
+            storage,
+            queue,
+            records,
+            authenticator,
+            stop,
+        }
+    }
+
+    /// The same with a scheduler that runs in this process.
+    #[must_use]
+    pub fn with_scheduler(mut self, scheduler: Arc<dyn QueueView>) -> Self {
+        self.scheduler = Some(scheduler);
+        self
+    }
+
+    /// The same with keys that are also what its authenticator knows, so that a revoked one opens nothing at once.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Arc<Keys>) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The same within limits.
+    #[must_use]
+    pub fn with_quotas(mut self, quotas: Arc<Quotas>) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
+    /// The same where webhooks are sent, signed with these secrets.
+    #[must_use]
+    pub fn with_webhooks(mut self, secrets: HookSecrets) -> Self {
+        self.hook_secrets = Some(secrets);
+        self
+    }
+
+    /// The same where backups can be made.
+    #[cfg(feature = "standalone")]
+    #[must_use]
+    pub fn with_backup(mut self, backup: crate::backup::Backup) -> Self {
+        self.backup = Some(backup);
+        self
+    }
+
+    /// What makes backups; nothing where the data is elsewhere.
+    #[cfg(feature = "standalone")]
+    pub(crate) fn backup(&self) -> Option<&crate::backup::Backup> {
+        self.backup.as_ref()
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What webhooks are signed with; nothing where none are sent.
+    pub(crate) fn hook_secrets(&self) -> Option<&HookSecrets> {
+        self.hook_secrets.as_ref()
+    }
+
+    /// The metrics of this process.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Waits until every hint that was begun is given, or has failed.
+    pub async fn hints_given(&self) {
+        self.hints.close();
+        self.hints.wait().await;
+    }
+
+    /// Tells the scheduler and the other processes that a record was changed: hints both, the record is what counts.
+    fn say_changed(&self, owner: OwnerId, job: JobId) {
+        let queue = Arc::clone(&self.queue);
+        self.records.look_again(owner, job);
+        self.hints.spawn(async move {
+            let hint = async {
+                let look = serde_json::to_vec(&ControlMessage::Look { job, owner }).unwrap_or_default();
+                let changed = serde_json::to_vec(&Event::Changed { job, owner }).unwrap_or_default();
+                queue.publish(QueueName::Control, look.into()).await?;
+                queue.emit(changed.into()).await
+            };
+            match tokio::time::timeout(HINT, hint).await {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => {
+                    let error: &dyn std::error::Error = &e;
+                    tracing::warn!(%owner, %job, error, "a hint of job {job} is lost; the scheduler finds it by itself");
+                }
+                Err(_) => tracing::warn!(%owner, %job, "a hint of job {job} took too long and may be lost"),
+            }
+        });
+    }
+}
+
+/// All routes.
+pub fn router(state: AppState) -> Router {
+    let (routes, document) = docs::routes_and_document();
+    let routes = routes.merge(docs::pages(&document));
+    layers::around(routes, state)
+}

@@ -1,0 +1,14 @@
+//! The API from outside: real sockets, an embedded store, a queue in memory; every test in a world of its own.
+
+mod commands;
+mod create;
+mod document;
+mod events;
+mod hostile;
+mod objects;
+mod owners;
+mod problems;
+mod read;
+mod world;
+
+use world::{ALICE, Answer, BOB, NOBODY, ROOT, World, png};

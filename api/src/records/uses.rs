@@ -1,0 +1,53 @@
+//! What jobs use and owe: bytes, places, each other's sources, and word of their end.
+
+use clearfleet_common::job::{Hook, JobId, OwnerId, Record, SourceLocation, State};
+
+use super::Records;
+use crate::owners::{Usage, Used};
+
+impl Usage for Records {
+    fn of(&self, owner: OwnerId) -> Used {
+        used(self.read().all().filter(|snapshot| snapshot.record.owner == owner))
+    }
+
+    fn total(&self) -> Used {
+        used(self.read().all())
+    }
+}
+
+fn used(jobs: impl Iterator<Item = std::sync::Arc<super::Snapshot>>) -> Used {
+    jobs.fold(Used::default(), |used, snapshot| {
+        let record = &snapshot.record;
+        let lives = record.apparent_state().is_some_and(State::is_active);
+        Used {
+            bytes: used.bytes.saturating_add(stored_bytes(record)),
+            jobs: used.jobs + u64::from(lives),
+        }
+    })
+}
+
+/// Bytes of the job's own source and of its result.
+fn stored_bytes(record: &Record) -> u64 {
+    if record.state == State::Expired {
+        return 0;
+    }
+    let own = record.source.location == SourceLocation::Job(record.id);
+    let source = if own { record.source.bytes } else { 0 };
+    source.saturating_add(record.result.as_ref().map_or(0, |result| result.bytes))
+}
+
+impl Records {
+    /// Whether another job that is not expired uses this one's source: then the source outlives the job.
+    pub fn lends_source(&self, job: JobId) -> bool {
+        self.read().all().any(|snapshot| {
+            let record = &snapshot.record;
+            record.id != job && record.state != State::Expired && record.source.location == SourceLocation::Job(job)
+        })
+    }
+
+    /// The end of every job that has ended and whose owner wants somebody to be told.
+    pub fn hooks(&self) -> Vec<Hook> {
+        let table = self.read();
+        table.all().filter_map(|snapshot| Hook::of(&snapshot.record)).collect()
+    }
+}
