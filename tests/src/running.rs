@@ -115,6 +115,11 @@ impl Running {
         }
     }
 
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
@@ -144,11 +149,20 @@ impl Running {
     ///
     /// # Panics
     /// If it does not end in time.
-    pub fn end(mut self) -> Ended {
+    pub fn end(self) -> Ended {
         let left = DEADLINE.saturating_sub(self.since.elapsed());
+        self.end_within(left)
+    }
+
+    /// The same, however long it runs already.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub fn end_within(mut self, patience: Duration) -> Ended {
         assert!(
-            has_ended(&self.process, left),
-            "not at its end after {DEADLINE:?}: {:#?}",
+            has_ended(&self.process, patience),
+            "not at its end after {:?}: {:#?}",
+            self.since.elapsed(),
             self.seen
         );
         let (status, peak_bytes) = reap(self.pid);

@@ -101,6 +101,12 @@ impl Peak {
     }
 }
 
+/// RSS of a process in bytes.
+pub(super) fn resident(pid: u32) -> Result<u64> {
+    let status = read(&format!("/proc/{pid}/status"))?;
+    kilobytes(&status, "VmRSS").context("a process without memory")
+}
+
 /// RSS of a process and its descendants.
 fn tree_bytes(root: u32) -> u64 {
     let mut children: HashMap<u32, Vec<(u32, u64)>> = HashMap::new();

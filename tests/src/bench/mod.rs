@@ -8,6 +8,7 @@ mod pipeline;
 mod planning;
 mod process;
 mod report;
+mod service;
 mod sources;
 
 use std::fs;
@@ -27,7 +28,7 @@ pub(crate) struct Benchmark {
 }
 
 /// All there is, in the order it is measured in.
-pub(crate) const BENCHMARKS: [Benchmark; 6] = [
+pub(crate) const BENCHMARKS: [Benchmark; 10] = [
     Benchmark {
         name: "pipeline_overhead_wait",
         measure: pipeline::overhead_wait,
@@ -51,6 +52,22 @@ pub(crate) const BENCHMARKS: [Benchmark; 6] = [
     Benchmark {
         name: "planning_share",
         measure: planning::share,
+    },
+    Benchmark {
+        name: "service_upload",
+        measure: service::upload,
+    },
+    Benchmark {
+        name: "service_many_jobs",
+        measure: service::many_jobs,
+    },
+    Benchmark {
+        name: "service_photo_during_film",
+        measure: service::photo_during_film,
+    },
+    Benchmark {
+        name: "scheduler",
+        measure: service::scheduler,
     },
 ];
 

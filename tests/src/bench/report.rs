@@ -96,6 +96,14 @@ impl Report {
         print(&line)
     }
 
+    /// A figure that another program has measured and judged.
+    pub(super) fn passed_on(&self, figure: &Value) -> Result<()> {
+        let others = self.meter.as_ref().and_then(Meter::others_cores);
+        let field = |name: &'static str| (name, figure[name].clone());
+        let known = ["figure", "value", "unit", "goal", "ok"].map(field);
+        print(&[&known[..], &[("others_cores", json!(others))]].concat())
+    }
+
     /// What could not be measured, and why.
     pub(crate) fn missing(&self, name: &str, error: &anyhow::Error) -> Result<()> {
         let error = json!(format!("{error:#}"));
