@@ -313,7 +313,8 @@ async fn a_film_is_done_from_its_hint_to_its_end() {
     );
     assert_eq!(worker.made(), BTreeMap::from([(0, 1), (1, 1), (2, 1)]));
     assert!(shell.view.is_active());
-    assert_eq!(shell.view.live_workers().len(), 1);
+    // Its first announcement may have come before anybody listened.
+    until("the worker is heard", async || shell.view.live_workers().len() == 1).await;
     // What the class can do is written down for those who plan before a worker lives.
     let key = ObjectKey::Class(ClassName::default());
     until("the class is written down", async || {
