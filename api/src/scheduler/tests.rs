@@ -54,6 +54,11 @@ struct Running {
 }
 
 impl Running {
+    /// Waits until a worker was heard: what is planned before is planned for none of a known kind.
+    async fn hears_a_worker(&self) {
+        until("a worker is heard", async || !self.view.live_workers().is_empty()).await;
+    }
+
     async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap();
@@ -68,6 +73,13 @@ impl World {
             queue: MemoryQueue::new(),
             _store: store,
         }
+    }
+
+    /// Wipes the broker. Nobody connects between its end and its new beginning, to be forgotten by it.
+    fn wipe(&self) {
+        self.queue.go_down();
+        self.queue.wipe();
+        self.queue.come_up();
     }
 
     fn start(&self) -> Running {
@@ -180,7 +192,8 @@ impl Worker {
                     loop {
                         // A broker that was wiped is consumed anew.
                         let Ok(mut consumer) = queue.consume(name).await else {
-                            return;
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                            continue;
                         };
                         while let Ok(delivery) = consumer.next().await {
                             work(&queue, &storage, delivery, (&made, &held), may.clone()).await;
@@ -201,7 +214,8 @@ impl Worker {
                     holds: held.lock().unwrap().clone(),
                     draining: false,
                 };
-                queue.emit(json(&Event::Announced(announcement))).await.unwrap();
+                // Nobody hears it while the broker is away; the next one they do.
+                let _ = queue.emit(json(&Event::Announced(announcement))).await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }));
@@ -275,7 +289,9 @@ async fn work(
         outcome,
     };
     let body = json(&ControlMessage::Report(report));
-    queue.publish(QueueName::Control, body).await.unwrap();
+    while queue.publish(QueueName::Control, body.clone()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     held.lock().unwrap().retain(|other| *other != task);
     // If the broker was wiped meanwhile, there is nothing to acknowledge any more.
     let _ = delivery.acknowledge().await;
@@ -304,6 +320,7 @@ async fn a_film_is_done_from_its_hint_to_its_end() {
     let world = World::new().await;
     let shell = world.start();
     let worker = Worker::start(&world, 3);
+    shell.hears_a_worker().await;
     let job = world.film().await;
     world.hint(job).await;
     let record = world.ends(job, State::Done).await;
@@ -313,8 +330,7 @@ async fn a_film_is_done_from_its_hint_to_its_end() {
     );
     assert_eq!(worker.made(), BTreeMap::from([(0, 1), (1, 1), (2, 1)]));
     assert!(shell.view.is_active());
-    // Its first announcement may have come before anybody listened.
-    until("the worker is heard", async || shell.view.live_workers().len() == 1).await;
+    assert_eq!(shell.view.live_workers().len(), 1);
     // What the class can do is written down for those who plan before a worker lives.
     let key = ObjectKey::Class(ClassName::default());
     until("the class is written down", async || {
@@ -335,13 +351,14 @@ async fn another_shell_goes_on_where_one_ended_and_does_nothing_twice() {
     let world = World::new().await;
     let shell = world.start();
     let worker = Worker::start(&world, 1);
+    shell.hears_a_worker().await;
     let job = world.film().await;
     world.hint(job).await;
     worker.has_made(1).await;
     shell.end().await;
     drop(worker);
     // All that was published is lost, and so is the worker's report.
-    world.queue.wipe();
+    world.wipe();
     let generation = world.record(job).await.generation;
     let shell = world.start();
     let worker = Worker::start(&world, 3);
@@ -356,10 +373,11 @@ async fn a_wiped_broker_is_found_out_and_what_is_held_is_not_done_twice() {
     let world = World::new().await;
     let shell = world.start();
     let worker = Worker::start(&world, 1);
+    shell.hears_a_worker().await;
     let job = world.film().await;
     world.hint(job).await;
     worker.has_made(1).await;
-    world.queue.wipe();
+    world.wipe();
     worker.leave.send(3).unwrap();
     world.ends(job, State::Done).await;
     assert_eq!(worker.made(), BTreeMap::from([(0, 1), (1, 1), (2, 1)]));
