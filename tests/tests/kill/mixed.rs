@@ -115,8 +115,9 @@ impl Run {
     /// Lets the server work, and kills it at a random moment that is at least two batches or pictures after its start.
     fn once(&mut self) {
         let client = self.server.client().clone();
-        // By the log: a server that has just started does not know yet what others have finished.
-        let before = self.account.finished();
+        // By the log: a server that has just started does not know yet what others have finished. Up to two that were in
+        // flight may have been finished without a line in it, so it takes four to be sure of two.
+        let before = self.account.finished() + 2;
         let gap = Duration::from_millis(self.random.u64(0..300));
         let moment = Duration::from_millis(self.random.u64(0..MOMENT_MS));
         std::thread::scope(|scope| {
