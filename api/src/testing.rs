@@ -113,6 +113,7 @@ pub(crate) fn record(job: JobId, at: Timestamp) -> Record {
         priority: Priority::Normal,
         webhook: None,
         destination: None,
+        preview: None,
     };
     let source = Source {
         location: SourceLocation::Job(job),
@@ -137,6 +138,7 @@ pub(crate) fn ended(job: JobId, state: State, at: Timestamp) -> Record {
         size: (4, 4),
         frames: 10,
         notes: Vec::new(),
+        destination: None,
     });
     record
 }

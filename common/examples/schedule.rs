@@ -138,6 +138,7 @@ fn record(id: JobId, owner: OwnerId) -> Record {
         priority: Priority::Normal,
         webhook: None,
         destination: None,
+        preview: None,
     };
     let source = Source {
         location: SourceLocation::Job(id),

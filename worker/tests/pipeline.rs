@@ -154,6 +154,7 @@ impl Run {
             pixels_per_second: 1e6,
             batch_frames: Some(self.batch_frames),
             exact: self.exact,
+            earlier: Vec::new(),
         };
         let planned = plan(&job, &probe, &request)?;
         Ok((job, probe, planned))

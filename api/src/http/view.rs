@@ -48,6 +48,9 @@ pub struct JobView {
     /// What the source is; a guess until a worker has looked at it.
     #[schema(inline, value_type = SourceKindName)]
     pub kind: SourceKind,
+    /// The job of which it is a preview; null for every other.
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub preview_of: Option<JobId>,
     /// Where it is; a command that was accepted is taken as carried out.
     #[schema(inline, value_type = StateName)]
     pub state: State,
@@ -175,6 +178,8 @@ pub struct ResultView {
     pub frames: u64,
     /// What it does not hold as the source did.
     pub notes: Vec<String>,
+    /// Where it was written beside its place here, as `s3://bucket/key`.
+    pub destination: Option<String>,
 }
 
 /// Why a job failed.
@@ -250,6 +255,7 @@ impl JobView {
             id: record.id,
             name: record.request.name.clone(),
             kind: record.plan.as_ref().map_or(record.request.kind, |plan| plan.kind),
+            preview_of: record.request.preview.map(|preview| preview.of),
             state,
             created: record.created,
             changed: record.changed,
@@ -354,6 +360,7 @@ impl ResultView {
             height: result.size.1,
             frames: result.frames,
             notes: result.notes.clone(),
+            destination: result.destination.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Query {
     pub kinds: Vec<SourceKind>,
     /// Priorities.
     pub priorities: Vec<Priority>,
+    /// Whether previews are asked for too.
+    pub previews: bool,
     /// Where the page before ended.
     pub after: Option<Cursor>,
     /// Jobs of a page at most.
@@ -37,6 +39,7 @@ impl Query {
             states: Vec::new(),
             kinds: Vec::new(),
             priorities: Vec::new(),
+            previews: false,
             after: None,
             limit,
         }
@@ -55,7 +58,8 @@ impl Query {
         let one_of_states = self.states.is_empty() || self.states.contains(&state);
         let one_of_kinds = self.kinds.is_empty() || self.kinds.contains(&record.request.kind);
         let one_of_priorities = self.priorities.is_empty() || self.priorities.contains(&record.request.priority);
-        one_of_states && one_of_kinds && one_of_priorities
+        let asked_for = self.previews || record.request.preview.is_none();
+        asked_for && one_of_states && one_of_kinds && one_of_priorities
     }
 }
 

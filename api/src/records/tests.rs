@@ -19,6 +19,7 @@ fn record(owner: OwnerId, job: JobId, name: &str, age: i64) -> Record {
         priority: Priority::Normal,
         webhook: None,
         destination: None,
+        preview: None,
     };
     let source = Source {
         location: SourceLocation::Job(job),

@@ -37,11 +37,26 @@ fn stored_bytes(record: &Record) -> u64 {
 }
 
 impl Records {
-    /// Whether another job that is not expired uses this one's source: then the source outlives the job.
+    /// The previews of a job.
+    pub fn previews_of(&self, owner: OwnerId, job: JobId) -> Vec<JobId> {
+        let table = self.read();
+        let previews = table.all().filter(|snapshot| {
+            let record = &snapshot.record;
+            record.owner == owner && record.request.preview.is_some_and(|preview| preview.of == job)
+        });
+        previews.map(|snapshot| snapshot.record.id).collect()
+    }
+
+    /// Whether another job that is not expired uses this one's source: then the source outlives the job. A preview that was
+    /// made does not.
     pub fn lends_source(&self, job: JobId) -> bool {
         self.read().all().any(|snapshot| {
             let record = &snapshot.record;
-            record.id != job && record.state != State::Expired && record.source.location == SourceLocation::Job(job)
+            let is_over = record.request.preview.is_some() && record.state.is_ended();
+            !is_over
+                && record.id != job
+                && record.state != State::Expired
+                && record.source.location == SourceLocation::Job(job)
         })
     }
 

@@ -44,6 +44,8 @@ impl Seen {
                 .unwrap_or(record.changed),
             plans: if is_video { plans } else { 0 },
             source: match record.source.location {
+                // A preview that was made needs its source no more.
+                SourceLocation::Job(_) if record.request.preview.is_some() && record.state.is_ended() => None,
                 SourceLocation::Job(job) => Some(job),
                 SourceLocation::External { .. } => None,
             },

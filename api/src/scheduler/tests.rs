@@ -105,6 +105,7 @@ impl World {
             priority: Priority::Normal,
             webhook: None,
             destination: None,
+            preview: None,
         };
         let source = Source {
             location: SourceLocation::Job(id),
@@ -278,6 +279,7 @@ async fn work(
                 size: (32, 32),
                 frames: 30,
                 notes: Vec::new(),
+                destination: None,
             },
             plan: None,
         },

@@ -24,7 +24,7 @@ pub use marker::{Marker, Timings};
 pub use plan::{EncoderSpec, Plan, PlannedVideo, SegmentKind, SourceIdentity};
 pub use range::{FrameRange, FrameRangeError};
 pub use record::{JobResult, PlanSummary, PlannedFor, Record, Source, SourceLocation, Wanted};
-pub use request::{ObjectAddress, OutputFormat, Priority, Request, Settings, SourceKind};
+pub use request::{ObjectAddress, OutputFormat, Preview, Priority, Request, Settings, SourceKind};
 pub use settings::{Codec, Container, EncodeSettings, ParseSettingError, Stretch};
 pub use state::{Command, IllegalCommand, State};
 pub use target::{Scale, Target, TargetError};

@@ -2,8 +2,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClassName, Command, FORMAT_VERSION, Failure, IllegalCommand, JobId, OutputFormat, OwnerId, Request, SourceKind,
-    State,
+    ClassName, Command, FORMAT_VERSION, Failure, IllegalCommand, JobId, ObjectAddress, OutputFormat, OwnerId, Request,
+    SourceKind, State,
 };
 
 /// Everything that is known of a job: the one object that says what counts.
@@ -187,6 +187,9 @@ pub struct JobResult {
     /// What it does not hold as the source did, for a person to read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Where it was written beside, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<ObjectAddress>,
 }
 
 impl Record {
@@ -287,6 +290,7 @@ mod tests {
             priority: Priority::Normal,
             webhook: None,
             destination: None,
+            preview: None,
         };
         let id = JobId::from_u128(7);
         let source = Source {

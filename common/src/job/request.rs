@@ -1,6 +1,8 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ClassName, Codec, Container, EncodeSettings, ParseSettingError, Scale, Stretch, Target};
+use super::{ClassName, Codec, Container, EncodeSettings, JobId, ParseSettingError, Scale, Stretch, Target};
 
 /// What somebody asked for. Settings may change until the job is planned, the priority at any time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,24 @@ pub struct Request {
     /// Where the result goes beside its place among the job's objects: a place that the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<ObjectAddress>,
+    /// That a few frames are wanted to look at, from [`stretch`](Self::stretch)'s start on; nothing for a job of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+}
+
+/// A few frames of a video, to look at before all of it is upscaled: one step on the interactive lane. A preview has a
+/// record of its own, so that it waits, fails and is deleted as every job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// The job that is previewed.
+    pub of: JobId,
+    /// Frames, at least 1: one becomes a picture, more a video.
+    pub frames: u32,
+}
+
+impl Preview {
+    /// Frames of a preview at most.
+    pub const FRAMES: u32 = 250;
 }
 
 /// An object outside Clearfleet's own bucket.
@@ -35,6 +55,12 @@ pub struct ObjectAddress {
     pub bucket: String,
     /// Its key.
     pub key: String,
+}
+
+impl fmt::Display for ObjectAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
 }
 
 /// What a source is.

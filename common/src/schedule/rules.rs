@@ -108,6 +108,10 @@ impl Rules {
     ///
     /// From the length of the source alone this is a guess: a photo has some 3 bits a pixel, a film some 0.1.
     pub(super) fn guess_seconds(&self, request: &Request, bytes: u64, rate: f64) -> f64 {
+        if request.preview.is_some() {
+            // Whoever makes it sees to it that it takes no longer.
+            return self.interactive_seconds;
+        }
         let bits = 8.0 * bytes as f64;
         let picture = bits / 3.0;
         let pixels = match (request.kind, request.settings.target) {
@@ -123,6 +127,9 @@ impl Rules {
     /// Whether a picture is a job of batches, as far as can be told before anybody has opened it: a size that is asked
     /// for tells its pixels, an animation as the result tells that it moves.
     pub(super) fn picture_is_large(&self, request: &Request, rate: f64) -> bool {
+        if request.preview.is_some() {
+            return false;
+        }
         let moves = matches!(request.settings.format, Some(OutputFormat::Apng));
         match request.settings.target {
             _ if moves => true,

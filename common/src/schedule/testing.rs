@@ -23,6 +23,7 @@ pub(crate) fn record_of(id: u128, kind: SourceKind, owner: OwnerId) -> Record {
         priority: Priority::Normal,
         webhook: None,
         destination: None,
+        preview: None,
     };
     let id = JobId::from_u128(id);
     let source = Source {
@@ -64,6 +65,7 @@ pub(crate) fn result(plan: u32) -> JobResult {
         size: (32, 32),
         frames: 1,
         notes: Vec::new(),
+        destination: None,
     }
 }
 

@@ -61,9 +61,17 @@ impl Storage {
     /// # Errors
     /// None yet: what is not written is not asked for.
     pub async fn write(&self, key: ObjectKey, content_type: &str) -> Result<ObjectWriter, StorageError> {
+        self.write_at(&key.to_string(), content_type).await
+    }
+
+    /// As [`write`](Self::write), at a key that is not one of ours: a place of an operator's own.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_at(&self, key: &str, content_type: &str) -> Result<ObjectWriter, StorageError> {
         Ok(ObjectWriter {
             storage: self.clone(),
-            key: key.to_string(),
+            key: key.to_owned(),
             content_type: content_type.to_owned(),
             write: Uuid::new_v4().to_string(),
             hasher: Sha256::new(),

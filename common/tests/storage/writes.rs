@@ -174,6 +174,7 @@ pub(crate) fn record(id: JobId) -> Record {
         priority: Priority::Normal,
         webhook: None,
         destination: None,
+        preview: None,
     };
     let source = Source {
         location: SourceLocation::Job(id),

@@ -56,7 +56,7 @@ fn call(client: &Client, method: &str, path: &str, job: &str) -> Answer {
     let path = path.replace("{id}", job).replace("{n}", "0");
     match method {
         "PATCH" => client.json(method, &path, &json!({ "priority": "low" })),
-        "POST" if path.ends_with("/redo") => client.json(method, &path, &json!({})),
+        "POST" if path.ends_with("/redo") || path.ends_with("/preview") => client.json(method, &path, &json!({})),
         _ => client.send(method, &path, &[], b""),
     }
 }

@@ -5,6 +5,7 @@ mod events;
 mod list;
 mod operate;
 mod order;
+mod preview;
 mod restart;
 mod results;
 mod submit;

@@ -12,6 +12,9 @@ use super::input::{self, VideoInput};
 use super::process::{Confinement, Launch, ProcessLimits, Program};
 use crate::{Error, Result};
 
+/// Where decoding starts before a moment in the middle, in seconds: pictures that refer across a key frame lie closer.
+const LEAD_SECONDS: f64 = 2.0;
+
 /// A line of a listing is never longer, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
@@ -47,7 +50,7 @@ pub(crate) fn predict(
             Some(pts) if !flags.contains('C') => found.add(pts, duration),
             _ => exact = false,
         }
-        within(limits, found.pts.len() as u64)
+        not_over(limits.frames, found.pts.len() as u64)
     })?;
     let report = child.finish(ErrorCode::InputDamaged, "reading the packets")?;
     if !report.errors.is_empty() {
@@ -72,14 +75,74 @@ pub(crate) fn predict(
 /// `InputDamaged` if it cannot be decoded, `InputNoFrames`, `InputTooManyFrames`; `FramesMismatch` if frames come
 /// at times that do not increase.
 pub(crate) fn decode_all(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, deadline: Duration) -> Result<Ledger> {
+    let found = decoded(video, &[], &[], limits.frames, stop, deadline)?;
+    found.ledger(video).map_err(out_of_order)
+}
+
+/// The ledger of up to `frames` frames from the moment `from` on, in seconds after the video's beginning, found by decoding
+/// there alone. The last of them ends where the frame after it begins, if there is one.
+///
+/// # Errors
+/// `StretchEmpty` if no frame starts there or later; those of [`decode_all`].
+pub(crate) fn decode_some(
+    video: &VideoInput<'_>,
+    from: f64,
+    frames: u32,
+    stop: &Stop,
+    deadline: Duration,
+) -> Result<Ledger> {
+    let time_base = video.stream.time_base;
+    let start = video.stream.start_pts.unwrap_or(0);
+    let first = start.saturating_add((from / time_base.seconds(1)).ceil() as i64);
+    let seek = format!("{:.6}", time_base.seconds(first) - LEAD_SECONDS);
+    let seek = ["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &seek];
+    let trim = format!("trim=start_pts={first}");
+    let count = (u64::from(frames) + 1).to_string();
+    let keep = ["-vf", &trim, "-frames:v", &count];
+    let mut found = if from > 0.0 {
+        decoded(video, &seek, &keep, u64::MAX, stop, deadline)?
+    } else {
+        decoded(video, &[], &["-frames:v", &count], u64::MAX, stop, deadline)?
+    };
+    if found.pts.is_empty() {
+        let message = format!("no frame starts {from} s after the beginning or later");
+        return Err(Error::new(ErrorCode::StretchEmpty, message).with("from", from));
+    }
+    let kept = frames as usize;
+    let Some(next) = found.pts.get(kept).copied() else {
+        return found.ledger(video).map_err(out_of_order);
+    };
+    found.pts.truncate(kept);
+    Ledger::new(time_base, found.pts, next).map_err(out_of_order)
+}
+
+fn out_of_order(e: LedgerError) -> Error {
+    let message = "the video's frames come at times that do not increase";
+    match e {
+        LedgerError::Empty => no_frames(),
+        LedgerError::Order { .. } => Error::new(ErrorCode::FramesMismatch, message).because(e),
+    }
+}
+
+/// Times of the frames that ffmpeg decodes with these options before and after the input; `InputTooManyFrames` beyond `most`.
+fn decoded(
+    video: &VideoInput<'_>,
+    before: &[&str],
+    after: &[&str],
+    most: u64,
+    stop: &Stop,
+    deadline: Duration,
+) -> Result<Times> {
     let limited = ProcessLimits::decoding(video.stream.width, video.stream.height);
     let launch = Launch::new(
         Program::Ffmpeg,
         &Confinement::reading(video.source).with_limits(limited),
     )?
     .args(["-copyts", "-noautorotate"])
+    .args(before)
     .args(input::source_arguments(video.source, video.demuxer))
     .args(["-map", &format!("0:{}", video.stream.index), "-fps_mode", "passthrough"])
+    .args(after)
     .args(["-enc_time_base", &video.stream.time_base.to_string()])
     .args(["-c:v", "rawvideo", "-f", "framecrc", "pipe:1"])
     .piped_stdout();
@@ -93,17 +156,10 @@ pub(crate) fn decode_all(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, d
         {
             found.add(pts, duration.parse().ok());
         }
-        within(limits, found.pts.len() as u64)
+        not_over(most, found.pts.len() as u64)
     })?;
     child.finish(ErrorCode::InputDamaged, "decoding the video")?;
-    found.ledger(video).map_err(|e| match e {
-        LedgerError::Empty => no_frames(),
-        LedgerError::Order { .. } => Error::new(
-            ErrorCode::FramesMismatch,
-            "the video's frames come at times that do not increase",
-        )
-        .because(e),
-    })
+    Ok(found)
 }
 
 /// Times of frames as they are found.
@@ -142,12 +198,12 @@ fn one_frame(video: &VideoInput<'_>, time_base: TimeBase) -> i64 {
     ((seconds / time_base.seconds(1)).round() as i64).max(1)
 }
 
-fn within(limits: &Limits, frames: u64) -> Result<()> {
-    if frames <= limits.frames {
+fn not_over(limit: u64, frames: u64) -> Result<()> {
+    if frames <= limit {
         return Ok(());
     }
-    let message = format!("more frames than the limit of {}", limits.frames);
-    Err(Error::new(ErrorCode::InputTooManyFrames, message).with("limit", limits.frames))
+    let message = format!("more frames than the limit of {limit}");
+    Err(Error::new(ErrorCode::InputTooManyFrames, message).with("limit", limit))
 }
 
 fn no_frames() -> Error {

@@ -1,16 +1,19 @@
 //! What becomes of a delivery: whether it counts, and which step does it.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use clearfleet_common::config::Deadlines;
 use clearfleet_common::job::{FORMAT_VERSION, Lane, Outcome, Plan, Record, State, Step, Task};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use serde::Deserialize;
 
 use super::core::{Core, on_thread};
 use super::film::{self, Batch};
-use super::holdings::Held;
+use super::holdings::{Held, Recall, Why};
 use super::settle::End;
-use super::{media, picture, store};
+use super::{media, picture, preview, store};
 use crate::steps::pipeline_digest;
 use crate::{Error, Result};
 
@@ -159,10 +162,43 @@ pub(super) async fn perform(core: &Arc<Core>, work: Work) {
         }
         WorkKind::Plan { exact } => on_thread(lane, move || media::plan(&shared, &task, &record, exact)).await,
         WorkKind::Assemble(plan) => on_thread(lane, move || media::assemble(&shared, &task, &record, &plan)).await,
-        WorkKind::Picture => on_thread(lane, move || picture::picture(&shared, &task, &record)).await,
+        WorkKind::Picture => {
+            let work = on_thread(lane, move || still(&shared, &task, &record));
+            let wake = || core.engine.wake();
+            within(picture_deadline(held.lane), &held.recall, wake, work).await
+        }
     };
     let end = core.end_of(&held, result);
     core.settle(&held, end).await;
+}
+
+/// A picture, or a preview of a video.
+fn still(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Result<Outcome> {
+    match record.request.preview {
+        Some(wanted) => preview::preview(core, held, record, wanted),
+        None => picture::picture(core, held, record),
+    }
+}
+
+/// Ten times as long as a picture's work may be estimated to take: on the interactive lane a minute.
+fn picture_deadline(lane: Lane) -> Duration {
+    match lane {
+        Lane::Interactive => Deadlines::batch(Duration::from_secs_f64(picture::INTERACTIVE_SECONDS)),
+        Lane::Bulk => Deadlines::longest(),
+    }
+}
+
+/// Recalls work that takes longer than its deadline, and waits until it has ended.
+async fn within<T>(deadline: Duration, recall: &Recall, wake: impl FnOnce(), work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    match tokio::time::timeout(deadline, &mut work).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            recall.now(Why::Late);
+            wake();
+            work.await
+        }
+    }
 }
 
 #[cfg(test)]
@@ -182,5 +218,25 @@ mod tests {
         let error = parse(newer).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap();
         assert!(cause.to_string().contains("version 9"), "{cause}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_recalled_and_waited_for() {
+        let deadline = picture_deadline(Lane::Interactive);
+        let (recall, woken) = (Recall::default(), std::cell::Cell::new(false));
+        let step = Duration::from_secs(1);
+        let work = async {
+            let since = tokio::time::Instant::now();
+            while !recall.stop().is_stopped() {
+                tokio::time::sleep(step).await;
+            }
+            since.elapsed()
+        };
+        let took = within(deadline, &recall, || woken.set(true), work).await;
+        assert!((deadline..=deadline + 2 * step).contains(&took), "{took:?}");
+        assert_eq!((recall.why(), woken.get()), (Some(Why::Late), true));
+        let recall = Recall::default();
+        assert_eq!(within(deadline, &recall, || {}, async { 5 }).await, 5);
+        assert_eq!(recall.why(), None);
     }
 }

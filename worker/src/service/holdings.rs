@@ -15,6 +15,8 @@ pub(super) enum Why {
     Void,
     /// The worker drains, and its time is over: the task is given back.
     Drain,
+    /// It took longer than its deadline.
+    Late,
     /// The worker is gone without draining; nothing is said of its tasks, which come again to others.
     Gone,
 }

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::core::Core;
+use super::deliver::deliver;
 use super::holdings::Held;
 use super::source::ObjectSource;
 use super::{products, store};
@@ -23,6 +24,9 @@ use crate::media::serve::SourceBytes;
 use crate::media::sniff::{self, Kind, Picture};
 use crate::steps::{self, JobContext, PlanRequest, Store, read_json};
 use crate::{Error, Result};
+
+/// Earlier plans that are looked at before one is made anew.
+const EARLIER: usize = 4;
 
 /// What is read of a stored result at a time.
 const PIECE: usize = 256 << 10;
@@ -58,7 +62,7 @@ pub(super) fn sniffed(source: &dyn SourceBytes, record: &Record, limits: &Limits
 }
 
 /// Where a read of the source failed beneath a step, that is the error: what ffmpeg says of it is not the cause.
-fn of_source(job: &JobContext, error: Error) -> Error {
+pub(super) fn of_source(job: &JobContext, error: Error) -> Error {
     match job.source.take_failure() {
         Some(failure) if error.code() != ErrorCode::Stopped => {
             Error::new(ErrorCode::InputUnreadable, "the source cannot be read").because(failure)
@@ -67,7 +71,7 @@ fn of_source(job: &JobContext, error: Error) -> Error {
     }
 }
 
-fn request(core: &Core, record: &Record, probe: &Probe, kind: Kind, exact: bool) -> Result<PlanRequest> {
+pub(super) fn request(core: &Core, record: &Record, probe: &Probe, kind: Kind, exact: bool) -> Result<PlanRequest> {
     let settings = &record.request.settings;
     let planned_for = record.planned_for.as_ref();
     let own = || (record.request.class == core.class).then(|| core.fingerprint.clone());
@@ -94,7 +98,21 @@ fn request(core: &Core, record: &Record, probe: &Probe, kind: Kind, exact: bool)
             .unwrap_or_else(|| core.engine.pixels_per_second()),
         batch_frames: core.batch_frames,
         exact,
+        earlier: earlier(record),
     })
+}
+
+/// Numbers of earlier plans that the planner may go on from: those of the result first, which is whole, then the latest.
+fn earlier(record: &Record) -> Vec<u32> {
+    // The last number is that of the plan that is being made.
+    let kept = record.segments_gone.unwrap_or(0)..record.next_plan.saturating_sub(1);
+    let of_result = record
+        .result
+        .as_ref()
+        .map(|result| result.plan)
+        .filter(|plan| kept.contains(plan));
+    let others = kept.rev().filter(|plan| Some(*plan) != of_result);
+    of_result.into_iter().chain(others).take(EARLIER).collect()
 }
 
 /// The container of the result: what was asked for, else the source's own if it holds the codec asked for, else Matroska.
@@ -127,7 +145,7 @@ fn container(record: &Record, demuxer: &str, kind: Kind) -> Result<Container> {
 }
 
 /// The file format of a container.
-fn format_of(container: Container) -> OutputFormat {
+pub(super) fn format_of(container: Container) -> OutputFormat {
     match container {
         Container::Mp4 => OutputFormat::Mp4,
         Container::Mov => OutputFormat::Mov,
@@ -189,10 +207,9 @@ pub(super) fn assemble(core: &Arc<Core>, held: &Held, record: &Record, plan: &Ar
     made.map_err(|e| of_source(&job, e))?;
     let format = format_of(plan.container);
     let stored = store_result(core, &job, &scratch, format)?;
-    if let Err(error) = check_stored(core, &job, &stored, plan) {
-        stored.take_back(core);
-        return Err(error);
-    }
+    let checked = check_stored(core, &job, &stored, plan);
+    let delivered = checked.and_then(|()| deliver(core, &job, record, &stored, format.content_type()));
+    let destination = delivered.inspect_err(|_| stored.take_back(core))?;
     Ok(Outcome::Finished {
         result: JobResult {
             key: stored.key.to_string(),
@@ -203,6 +220,7 @@ pub(super) fn assemble(core: &Arc<Core>, held: &Held, record: &Record, plan: &Ar
             size: plan.video.target_size,
             frames: plan.batches.iter().map(|range| range.len()).sum(),
             notes: plan.notes.clone(),
+            destination,
         },
         plan: None,
     })
@@ -243,7 +261,7 @@ pub(super) struct StoredResult {
 
 impl StoredResult {
     /// Deletes a result that is none; where that fails, the daily sweep does.
-    fn take_back(&self, core: &Core) {
+    pub(super) fn take_back(&self, core: &Core) {
         if let Err(error) = core.store.delete(self.key) {
             tracing::debug!(key = %self.key, %error, "a result that is none stays until it is swept");
         }
@@ -319,7 +337,8 @@ fn digest(from: &mut dyn Read, stop: &Stop) -> Result<(u64, String)> {
     Ok((bytes, steps::hex(&digest.finalize())))
 }
 
-fn copy(from: &mut dyn Read, stop: &Stop, mut to: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+/// Reads to the end, piece by piece, unless told to stop.
+pub(super) fn copy(from: &mut dyn Read, stop: &Stop, mut to: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
         if stop.is_stopped() {

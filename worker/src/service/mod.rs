@@ -1,7 +1,7 @@
 //! A worker of the fleet: takes tasks from queues, does them with the [`steps`](crate::steps), settles them.
 //!
 //! * `receive` takes deliveries, `dispatch` judges them and starts their step, `settle` reports and acknowledges.
-//! * `film`, `media` and `picture` are the steps as tasks; `store` and `source` are their way to S3.
+//! * `film`, `media`, `picture` and `preview` are the steps as tasks; `deliver`, `store` and `source` are their way to S3.
 //! * `turns` and `engine` share one engine between lanes, a frame at a time.
 //! * `announce`, `beat` and `watch` tell what the worker does, and hear what it should do no more.
 //!
@@ -10,6 +10,7 @@
 mod announce;
 mod beat;
 mod core;
+mod deliver;
 mod dispatch;
 mod engine;
 mod failure;
@@ -17,6 +18,7 @@ mod film;
 mod holdings;
 mod media;
 mod picture;
+mod preview;
 mod products;
 mod receive;
 mod self_test;

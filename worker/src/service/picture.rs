@@ -8,6 +8,7 @@ use clearfleet_common::job::{JobResult, Lane, Outcome, OutputFormat, PlanSummary
 use sha2::{Digest, Sha256};
 
 use super::core::Core;
+use super::deliver::deliver;
 use super::holdings::Held;
 use super::media::{self, Scratch};
 use super::products;
@@ -17,7 +18,7 @@ use crate::steps::{self, JobContext, PictureReport, PictureRequest, Progress};
 use crate::{Error, Result};
 
 /// What is estimated to take longer is no task for the interactive lane.
-const INTERACTIVE_SECONDS: f64 = 60.0;
+pub(super) const INTERACTIVE_SECONDS: f64 = 60.0;
 
 /// Upscales a picture, or says that it is a video, or for the interactive lane as long as one.
 pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Result<Outcome> {
@@ -47,6 +48,8 @@ pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Re
     let made = steps::picture(&**source, &request, &engine, limits, stop, &progress, &mut file)?;
     drop(file);
     let stored = media::store_result(core, &job, &scratch, format)?;
+    let delivered = deliver(core, &job, record, &stored, format.content_type());
+    let destination = delivered.inspect_err(|_| stored.take_back(core))?;
     let plan = summary(core, record, number, format, &made, since.elapsed().as_secs_f64());
     Ok(Outcome::Finished {
         result: JobResult {
@@ -58,6 +61,7 @@ pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Re
             size: made.target_size,
             frames: 1,
             notes: made.notes,
+            destination,
         },
         plan: Some(plan),
     })

@@ -17,6 +17,7 @@ use image::codecs::webp::WebPEncoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, RgbImage};
 
+pub(super) use self::rgb::Colours;
 use super::core::Core;
 use super::store::ObjectStore;
 use crate::media::input::source_arguments;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{ControlMessage, FORMAT_VERSION, Outcome, Report};
 use clearfleet_common::queue::{QueueError, QueueName};
 
@@ -46,11 +47,16 @@ impl Core {
             Ok(outcome) => return End::report(outcome),
             Err(error) => error,
         };
-        match held.recall.why() {
+        let late = || Error::new(ErrorCode::DeadlineExceeded, "it took longer than its deadline");
+        let (why, error) = match held.recall.why() {
+            Some(Why::Late) => (None, late()),
+            why => (why, error),
+        };
+        match why {
             Some(Why::Void) => End::Void,
             Some(Why::Drain) => End::report(Outcome::Returned),
             Some(Why::Gone) => End::Abandon,
-            None => {
+            None | Some(Why::Late) => {
                 let (task, causes) = (&held.task, failure::causes(&error));
                 tracing::warn!(job = %task.job, step = ?task.step, code = %error.code(), %error, ?causes, "a task failed");
                 End::report(failure::outcome(&error, task, &self.id, held.attempt))

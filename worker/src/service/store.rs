@@ -32,7 +32,15 @@ impl ObjectStore {
     /// # Errors
     /// As [`Store::put`].
     pub(super) fn write_as(&self, key: ObjectKey, content_type: &str) -> Result<Box<dyn ObjectWriter>> {
-        let started = self.runtime.block_on(self.storage.write(key, content_type));
+        self.write_at(&key.to_string(), content_type)
+    }
+
+    /// Starts a large object of this media type in a place of an operator's own.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub(super) fn write_at(&self, key: &str, content_type: &str) -> Result<Box<dyn ObjectWriter>> {
+        let started = self.runtime.block_on(self.storage.write_at(key, content_type));
         Ok(Box::new(Writer {
             object: started.map_err(failed)?,
             piece: BytesMut::with_capacity(PIECE),

@@ -8,6 +8,7 @@ mod assemble;
 mod picture;
 mod plan;
 mod progress;
+mod reuse;
 mod store;
 mod upscale;
 
@@ -20,7 +21,7 @@ use clearfleet_common::storage::PlanKey;
 pub use assemble::assemble;
 pub use picture::{PictureReport, PictureRequest, picture};
 pub(crate) use plan::pipeline_digest;
-pub use plan::{PlanRequest, plan};
+pub use plan::{PlanRequest, plan, plan_preview};
 pub use progress::{Frames, Progress};
 pub(crate) use store::hex;
 pub use store::{Created, FolderStore, ObjectWriter, Store};

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::{Deadlines, Limits};
@@ -9,6 +10,7 @@ use clearfleet_common::job::{
 use clearfleet_common::storage::ObjectKey;
 use sha2::{Digest, Sha256};
 
+use super::reuse::Earlier;
 use super::store::Created;
 use super::upscale::{read_json, write_json};
 use super::{JobContext, hex};
@@ -30,6 +32,9 @@ const LARGEST_BATCH: u64 = 1000;
 /// Frames that a batch should hold at least, as long as it is not too long: every batch costs a key frame.
 const SMALLEST_BATCH: u64 = 12;
 
+/// How long the frames of a preview may take to be found.
+const PREVIEW_DEADLINE: Duration = Duration::from_secs(120);
+
 /// What a person asked for, and what a plan must know of the engine.
 #[derive(Clone, Debug)]
 pub struct PlanRequest {
@@ -49,6 +54,9 @@ pub struct PlanRequest {
     pub batch_frames: Option<u64>,
     /// Whether to decode the whole stream rather than trust its packets.
     pub exact: bool,
+    /// Earlier plans of the same job whose segments are still there, the best to go on from first: where frames, source and
+    /// pipeline are the same, their batches are not done again.
+    pub earlier: Vec<u32>,
 }
 
 /// Plans a video: finds every frame's time, cuts the work into batches, fixes how they are encoded. Writes the ledger
@@ -62,15 +70,55 @@ pub struct PlanRequest {
 /// `TargetInvalid`; `SettingsInvalid`; `FramesMismatch` where no ledger can be made; those of the store.
 pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Arc<Plan>> {
     let stream = probe.video()?;
-    let video = VideoInput {
+    let video = video_input(job, probe, stream);
+    // What can be refused is refused before the packets are read.
+    let draft = draft(stream, request, &job.limits)?;
+    let whole = make_ledger(job, &video, request)?;
+    let ledger = stretch(whole, &request.stretch)?;
+    write(job, probe, request, draft, &ledger)
+}
+
+/// Plans a few frames alone, from the start of the request's stretch on, without looking at the rest of the video: as many
+/// as `frames`, and as the engine makes in `seconds`, but one at least.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_preview(
+    job: &JobContext,
+    probe: &Probe,
+    request: &PlanRequest,
+    frames: u32,
+    seconds: f64,
+) -> Result<Arc<Plan>> {
+    let stream = probe.video()?;
+    let video = video_input(job, probe, stream);
+    let mut draft = draft(stream, request, &job.limits)?;
+    let pixels = pixels(draft.video.target_size);
+    let fit = ((seconds * request.pixels_per_second / pixels) as u32).max(1);
+    if fit < frames {
+        draft.notes.push(format!(
+            "{fit} of {frames} frames are shown: more would take over {seconds:.0} s here"
+        ));
+    }
+    let from = request.stretch.start.unwrap_or(0.0);
+    let ledger = ledger::decode_some(&video, from, frames.min(fit), &job.stop, PREVIEW_DEADLINE)?;
+    write(job, probe, request, draft, &ledger)
+}
+
+fn video_input<'a>(job: &'a JobContext, probe: &'a Probe, stream: &'a StreamInfo) -> VideoInput<'a> {
+    VideoInput {
         source: &job.source,
         demuxer: probe.demuxer,
         stream,
-    };
-    // What can be refused is refused before the packets are read.
-    let (draft, encoder, mut notes) = draft(stream, request, &job.limits)?;
-    let whole = make_ledger(job, &video, request)?;
-    let ledger = stretch(whole, &request.stretch)?;
+    }
+}
+
+fn pixels((width, height): (u32, u32)) -> f64 {
+    f64::from(width) * f64::from(height)
+}
+
+/// Cuts the ledger into batches and writes all of it down, the plan last.
+fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, ledger: &Ledger) -> Result<Arc<Plan>> {
     let seconds = ledger.time_base().seconds(ledger.end() - ledger.pts()[0]);
     if seconds > job.limits.seconds as f64 {
         let message = format!(
@@ -79,15 +127,21 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
         );
         return Err(Error::new(ErrorCode::InputTooLong, message).with("limit", job.limits.seconds));
     }
-    let video = timed(draft, &ledger, &request.stretch, encoder.reorder);
-    let others = other_streams(probe, stream.index, request.encode.container);
+    let Draft {
+        video,
+        encoder,
+        mut notes,
+    } = draft;
+    let video = timed(video, ledger, &request.stretch, encoder.reorder);
+    let others = other_streams(probe, video.stream as usize, request.encode.container);
     notes.extend(others.left_out);
+    let pipeline = pipeline_digest(&request.engine, &video, &encoder);
+    let earlier = Earlier::find(job, &request.earlier, &request.source, &pipeline)?;
     let per_batch = request
         .batch_frames
+        .or(earlier.as_ref().map(Earlier::batch_frames))
         .unwrap_or_else(|| batch_frames(video.target_size, request.pixels_per_second));
-    let per_batch = agreed(job, &ledger, per_batch, encoder.reorder as usize)?;
-    let batches: Vec<FrameRange> = ledger.range().batches(per_batch).collect();
-    let pixels = f64::from(video.target_size.0) * f64::from(video.target_size.1);
+    let per_batch = agreed(job, ledger, per_batch, encoder.reorder as usize)?;
     let whole_video = request.stretch.is_whole();
     let plan = Plan {
         version: FORMAT_VERSION,
@@ -95,19 +149,25 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
         demuxer: probe.demuxer.to_owned(),
         zero: if whole_video { 0 } else { ledger.pts()[0] },
         until: (!whole_video).then_some(ledger.end()),
-        batch_seconds: per_batch as f64 * pixels / request.pixels_per_second,
-        pipeline: pipeline_digest(&request.engine, &video, &encoder),
+        batch_seconds: per_batch as f64 * pixels(video.target_size) / request.pixels_per_second,
+        pipeline,
         container: request.encode.container,
+        batches: ledger.range().batches(per_batch).collect(),
         video,
         encoder,
-        batches,
         notes,
     };
+    let slice = |range: FrameRange| ledger.slice(range, plan.encoder.reorder as usize);
     // The first ledger is there already.
     for (n, range) in plan.batches.iter().enumerate().skip(1) {
-        let slice = ledger.slice(*range, plan.encoder.reorder as usize);
         job.store
-            .put(ObjectKey::Ledger(job.key, n as u64), &write_json(&slice)?)?;
+            .put(ObjectKey::Ledger(job.key, n as u64), &write_json(&slice(*range))?)?;
+    }
+    // Before the plan, so that whoever follows it finds what need not be done again.
+    if let Some(earlier) = earlier {
+        let slices = plan.batches.iter().map(|range| slice(*range));
+        let taken = earlier.hand_over(job, slices)?;
+        tracing::info!(job = %job.key.job, taken, "batches of plan {} are taken over", earlier.number());
     }
     if job.store.create(ObjectKey::Plan(job.key), &write_json(&plan)?)? == Created::New {
         return Ok(Arc::new(plan));
@@ -164,12 +224,16 @@ fn stretch(whole: Ledger, stretch: &Stretch) -> Result<Ledger> {
     })
 }
 
-/// All of a planned video that does not depend on its frames; times are filled in by [`timed`].
-fn draft(
-    stream: &StreamInfo,
-    request: &PlanRequest,
-    limits: &Limits,
-) -> Result<(PlannedVideo, EncoderSpec, Vec<String>)> {
+/// What does not depend on the frames.
+struct Draft {
+    /// Its times are filled in by [`timed`].
+    video: PlannedVideo,
+    encoder: EncoderSpec,
+    notes: Vec<String>,
+}
+
+/// All of a planned video that does not depend on its frames.
+fn draft(stream: &StreamInfo, request: &PlanRequest, limits: &Limits) -> Result<Draft> {
     let mut notes = Vec::new();
     let codec = request.encode.codec;
     let source = (stream.width, stream.height);
@@ -233,7 +297,7 @@ fn draft(
         last_duration: 0,
         shift: 0,
     };
-    Ok((video, encoder, notes))
+    Ok(Draft { video, encoder, notes })
 }
 
 /// ffmpeg options that carry the source's colour tags to the result.
@@ -295,7 +359,7 @@ fn rational_rate(rate: f64) -> Option<Rational> {
 }
 
 fn batch_frames(target: (u32, u32), pixels_per_second: f64) -> u64 {
-    let pixels = f64::from(target.0) * f64::from(target.1);
+    let pixels = pixels(target);
     let frames_in = |seconds: f64| (seconds * pixels_per_second / pixels) as u64;
     let least = SMALLEST_BATCH.min(frames_in(LONGEST_BATCH_SECONDS)).max(1);
     frames_in(BATCH_SECONDS).clamp(least, LARGEST_BATCH)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clearfleet_common::Stop;
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{Marker, Outcome, OutputFormat, SourceKind, State, Step};
+use clearfleet_common::job::{Marker, ObjectAddress, Outcome, OutputFormat, Record, SourceKind, State, Step};
 use clearfleet_common::queue::QueueName;
-use clearfleet_common::storage::{KeyPrefix, ObjectKey};
+use clearfleet_common::storage::{KeyPrefix, ObjectKey, PlanKey};
 use clearfleet_worker::media::serve::{FileSource, SourceServer};
 use clearfleet_worker::verify::{VerifyRequest, verify};
 use image::GenericImageView;
@@ -225,4 +225,118 @@ async fn what_moves_is_no_picture_and_a_picture_is_no_film() {
         .publish(QueueName::Media, &task(&record, Step::Plan { plan: 1, exact: false }))
         .await;
     assert_eq!(world.report().await.outcome, Outcome::IsPicture);
+}
+
+/// What an operator's place gets is the result, and the result is there as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_written_where_it_is_wanted_too() {
+    let mut world = World::new().await;
+    let _worker = world.worker(bicubic()).await;
+    let films = world.storage.in_bucket("films");
+    world
+        .storage
+        .client()
+        .create_bucket()
+        .bucket("films")
+        .send()
+        .await
+        .unwrap();
+    let (mut record, _) = world.photo().await;
+    let to = |bucket: &str| ObjectAddress {
+        bucket: bucket.to_owned(),
+        key: "2026/photo large.png".to_owned(),
+    };
+    world
+        .change(&mut record, |record| record.request.destination = Some(to("films")))
+        .await;
+    world
+        .publish(interactive(), &task(&record, Step::Picture { plan: 0 }))
+        .await;
+    let Outcome::Finished { result, .. } = world.report().await.outcome else {
+        panic!("no result");
+    };
+    assert_eq!(result.destination, Some(to("films")));
+    let delivered = films.stat("2026/photo large.png").await.unwrap().unwrap();
+    assert_eq!(
+        (delivered.bytes, delivered.content_type.as_str()),
+        (result.bytes, "image/png")
+    );
+    let object = films.read("2026/photo large.png", None, None).await.unwrap();
+    let delivered: Vec<bytes::Bytes> = futures::TryStreamExt::try_collect(object).await.unwrap();
+    assert_eq!(delivered.concat(), stored(&world, &result.key).await.0);
+
+    world
+        .change(&mut record, |record| record.request.destination = Some(to("nobodys")))
+        .await;
+    world
+        .publish(interactive(), &task(&record, Step::Picture { plan: 1 }))
+        .await;
+    let Outcome::Failed { failure, .. } = world.report().await.outcome else {
+        panic!("it was written nowhere");
+    };
+    assert!(
+        failure.message.contains("s3://nobodys/2026/photo large.png"),
+        "{failure:?}"
+    );
+    assert!(!failure.causes.is_empty(), "{failure:?}");
+    let results = world.listed(KeyPrefix::Job(record.id)).await;
+    let results = results.iter().filter(|listed| listed.key.contains("/results/"));
+    assert_eq!(results.count(), 1, "what could not be delivered is no result");
+}
+
+/// A plan that makes the same of the same frames goes on from what an earlier one has done; one that makes something else
+/// begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_plan_takes_over_what_would_be_made_again() {
+    let Some(clip) = clip(CLIP) else { return };
+    let mut world = World::new().await;
+    let _worker = world.worker(bicubic()).await;
+    let (mut record, summary) = world.planned(&clip).await;
+    for number in [0, 2] {
+        world.publish(bulk(), &batch(&record, number)).await;
+        assert_eq!(world.report().await.outcome, Outcome::BatchDone);
+    }
+    let (job, storage) = (record.id, world.storage.clone());
+    let marker = async |plan: u32, batch: u64| {
+        let key = PlanKey { job, plan };
+        let stored = storage.get(ObjectKey::Marker(key, batch)).await.unwrap();
+        stored.map(|stored| serde_json::from_slice::<Marker>(&stored.body).unwrap())
+    };
+    let (first, last) = (marker(0, 0).await, marker(0, 2).await);
+    assert!(first.is_some() && last.is_some());
+    let mut plan = async |record: &mut Record, number: u32, change: &dyn Fn(&mut Record)| {
+        world
+            .change(record, |record| {
+                record.state = State::Planning;
+                record.plan = None;
+                record.next_plan = number + 1;
+                change(record);
+            })
+            .await;
+        let step = Step::Plan {
+            plan: number,
+            exact: false,
+        };
+        world.publish(QueueName::Media, &task(record, step)).await;
+        match world.report().await.outcome {
+            Outcome::Planned(summary) => summary,
+            other => panic!("{other:?}"),
+        }
+    };
+    let again = plan(&mut record, 1, &|_| {}).await;
+    assert_eq!((again.batches, &again.pipeline), (summary.batches, &summary.pipeline));
+    assert_eq!(
+        (marker(1, 0).await, marker(1, 1).await, marker(1, 2).await),
+        (first, None, last)
+    );
+
+    plan(&mut record, 2, &|record| record.request.settings.crf = Some(30)).await;
+    assert_eq!((marker(2, 0).await, marker(2, 2).await), (None, None));
+    // What is deleted, or about to be, is not built on.
+    plan(&mut record, 3, &|record| {
+        record.request.settings.crf = None;
+        record.segments_gone = Some(3);
+    })
+    .await;
+    assert_eq!((marker(3, 0).await, marker(3, 2).await), (None, None));
 }

@@ -87,6 +87,7 @@ impl World {
             priority: Priority::Normal,
             webhook: None,
             destination: None,
+            preview: None,
         };
         let source = Source {
             location: SourceLocation::Job(id),

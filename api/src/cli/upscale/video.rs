@@ -89,6 +89,7 @@ impl Session<'_> {
             pixels_per_second: self.args.engine.pixels_per_second(f64::from(width) * f64::from(height)),
             batch_frames: self.args.batch_frames,
             exact: false,
+            earlier: Vec::new(),
         })
     }
 

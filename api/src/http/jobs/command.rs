@@ -234,7 +234,7 @@ fn must_be_unplanned(record: &Record) -> Result<(), Problem> {
     Err(Problem::new(ErrorCode::StateConflict, detail).with("state", record.apparent_state().unwrap_or(record.state)))
 }
 
-/// End a job and delete everything of it.
+/// End a job and delete everything of it, its previews included.
 #[utoipa::path(
     delete,
     path = "/v1/jobs/{id}",
@@ -251,6 +251,12 @@ pub(super) async fn delete(
     JobPath(job): JobPath,
 ) -> Result<StatusCode, Problem> {
     change(&state, caller, job, |record| Ok(record.want(Command::Delete)?)).await?;
+    for preview in state.records.previews_of(caller.owner, job) {
+        // One that is gone already is as it should be; another goes after its time.
+        if let Err(e) = change(&state, caller, preview, |record| Ok(record.want(Command::Delete)?)).await {
+            tracing::debug!(job = %preview, error = ?e, "a preview stays until it expires");
+        }
+    }
     tracing::info!(owner = %caller.owner, %job, "job {job}: delete is accepted");
     Ok(StatusCode::NO_CONTENT)
 }

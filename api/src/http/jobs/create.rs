@@ -106,13 +106,17 @@ pub(super) struct MultipartUpload {
 }
 
 /// A job, and whether this request made it.
-struct Made {
+pub(super) struct Made {
     record: Record,
     new: bool,
 }
 
 impl Made {
-    fn respond(self, state: &AppState) -> Result<Response, Problem> {
+    /// The answer.
+    ///
+    /// # Errors
+    /// `not_found` if it was deleted meanwhile.
+    pub(super) fn respond(self, state: &AppState) -> Result<Response, Problem> {
         let snapshot = state.records.known(self.record.owner, self.record.id);
         let snapshot = snapshot.ok_or_else(Problem::no_such_job)?;
         let view = JobView::new(&snapshot, state.scheduler.as_ref()).ok_or_else(Problem::no_such_job)?;
@@ -210,7 +214,7 @@ impl Making<'_> {
             content_type: uploaded.look.content_type.to_owned(),
         };
         let record = Record::new(job, self.caller.owner, request, source, Timestamp::now());
-        let made = self.write(record, new.start).await;
+        let made = write(self.state, record, new.start).await;
         drop(uploaded.room);
         made
     }
@@ -231,7 +235,7 @@ impl Making<'_> {
         };
         let request = new.request(&self.state.config, kind, Some(&name))?;
         let record = Record::new(job, self.caller.owner, request, source, Timestamp::now());
-        self.write(record, new.start).await
+        write(self.state, record, new.start).await
     }
 
     /// The source of another job, which must still be there.
@@ -269,26 +273,29 @@ impl Making<'_> {
         };
         Ok((source, at.key, look.kind))
     }
+}
 
-    /// Writes the record and says so. Of two requests of one idempotency key the slower finds the other's record.
-    async fn write(&self, mut record: Record, start: Option<bool>) -> Result<Made, Problem> {
-        if start == Some(false) {
-            record.state = State::Paused;
+/// Writes the record of a new job and says so. Of two requests of one idempotency key the slower finds the other's record.
+///
+/// # Errors
+/// `unavailable`, `internal` if the store does not take it.
+pub(super) async fn write(state: &AppState, mut record: Record, start: Option<bool>) -> Result<Made, Problem> {
+    if start == Some(false) {
+        record.state = State::Paused;
+    }
+    let (owner, job) = (record.owner, record.id);
+    match state.storage.create_record(&record).await? {
+        Some(version) => {
+            state.records.note(record.clone(), version);
+            state.say_changed(owner, job);
+            tracing::info!(%owner, %job, bytes = record.source.bytes, "job {job} is made");
+            Ok(Made { record, new: true })
         }
-        let (owner, job) = (record.owner, record.id);
-        match self.state.storage.create_record(&record).await? {
-            Some(version) => {
-                self.state.records.note(record.clone(), version);
-                self.state.say_changed(owner, job);
-                tracing::info!(%owner, %job, bytes = record.source.bytes, "job {job} is made");
-                Ok(Made { record, new: true })
-            }
-            None => {
-                let found = self.state.storage.record(owner, job).await?;
-                let (record, version) = found.ok_or_else(Problem::no_such_job)?;
-                self.state.records.note(record.clone(), version);
-                Ok(Made { record, new: false })
-            }
+        None => {
+            let found = state.storage.record(owner, job).await?;
+            let (record, version) = found.ok_or_else(Problem::no_such_job)?;
+            state.records.note(record.clone(), version);
+            Ok(Made { record, new: false })
         }
     }
 }

@@ -8,6 +8,7 @@ mod idempotency;
 mod multipart;
 mod names;
 mod objects;
+mod preview;
 mod range;
 mod read;
 mod request;
@@ -45,6 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(command::resume))
         .routes(routes!(command::retry))
         .routes(routes!(command::redo))
+        .routes(routes!(preview::preview))
 }
 
 /// The caller's job. One that is to be deleted is there no more.

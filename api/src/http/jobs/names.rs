@@ -39,6 +39,11 @@ pub(in crate::http) fn result_name(record: &Record, result: &JobResult) -> Strin
     let name = &record.request.name;
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let stem = if stem.is_empty() { name } else { stem };
+    let preview = if record.request.preview.is_some() {
+        "-preview"
+    } else {
+        ""
+    };
     let made_as_asked = record.plan.as_ref().is_none_or(|plan| plan.number == result.plan);
     let size = match record.request.settings.target {
         Target::Factor(scale) if made_as_asked => format!("{scale}x"),
@@ -52,7 +57,7 @@ pub(in crate::http) fn result_name(record: &Record, result: &JobResult) -> Strin
     } else {
         result.format.extension()
     };
-    format!("{stem}-{size}.{extension}")
+    format!("{stem}{preview}-{size}.{extension}")
 }
 
 /// What RFC 8187 leaves as it is.
@@ -110,6 +115,7 @@ mod tests {
             priority: Priority::Normal,
             webhook: None,
             destination: None,
+            preview: None,
         };
         let id = JobId::from_u128(1);
         let source = Source {
@@ -131,6 +137,7 @@ mod tests {
             size: (640, 480),
             frames: 1,
             notes: Vec::new(),
+            destination: None,
         };
         result_name(&record(name, target), &result)
     }

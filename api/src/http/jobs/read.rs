@@ -36,6 +36,8 @@ pub(super) struct ListQuery {
     kind: Option<String>,
     /// Priorities, with commas between them.
     priority: Option<String>,
+    /// Whether previews are listed too.
+    previews: Option<bool>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Jobs of a page.
@@ -57,6 +59,7 @@ impl ListQuery {
         query.states = values("state", self.state.as_deref())?;
         query.kinds = values("kind", self.kind.as_deref())?;
         query.priorities = values("priority", self.priority.as_deref())?;
+        query.previews = self.previews.unwrap_or(false);
         let cursor = self.cursor.as_deref().map(str::parse).transpose();
         let refused = |e: records::CursorError| Problem::new(ErrorCode::QueryInvalid, e.to_string());
         query.after = cursor.map_err(refused)?;

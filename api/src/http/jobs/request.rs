@@ -192,6 +192,7 @@ impl NewJob {
             priority: self.priority,
             webhook: self.webhook.as_deref().map(|to| webhook(config, to)).transpose()?,
             destination: self.destination.as_deref().map(|to| object(config, to)).transpose()?,
+            preview: None,
         })
     }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State as Extracted;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use clearfleet_common::ErrorCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,6 +64,10 @@ pub(super) async fn verification(
     JobPath(job): JobPath,
 ) -> Result<Response, Problem> {
     let record = &super::job_of(&state, caller, job).await?.record;
+    if record.request.preview.is_some() {
+        let detail = "a preview is not verified; the result of its job is";
+        return Err(Problem::new(ErrorCode::StateConflict, detail));
+    }
     Ok(match report(&state, record).await? {
         Some(report) => Json(report).into_response(),
         None => {

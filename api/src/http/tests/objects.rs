@@ -177,6 +177,7 @@ async fn a_result_is_held_against_its_source() {
                     size: (64, 64),
                     frames: 1,
                     notes: Vec::new(),
+                    destination: None,
                 });
             })
             .await;

@@ -28,7 +28,7 @@ fn routes() -> Vec<(Method, String)> {
 fn body(method: &Method, path: &str) -> Option<Value> {
     match (method.as_str(), path) {
         ("PATCH", _) => Some(json!({"priority": "low"})),
-        ("POST", path) if path.ends_with("/redo") => Some(json!({})),
+        ("POST", path) if path.ends_with("/redo") || path.ends_with("/preview") => Some(json!({})),
         _ => None,
     }
 }

@@ -202,6 +202,7 @@ impl World {
             size: (4, 4),
             frames: 1,
             notes: Vec::new(),
+            destination: None,
         };
         self.schedule(who, job, |record| {
             record.state = State::Done;

@@ -6,7 +6,7 @@ use vdsr::{FrameFormat, Layout, Range, Size};
 
 /// How Y, Cb and Cr mix, as the video's tags say.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Colours {
+pub(in crate::service) struct Colours {
     red: f32,
     blue: f32,
 }
@@ -52,7 +52,7 @@ impl Part {
 
 impl Colours {
     /// Those of a planned video; where it says nothing, BT.709 for 720 lines and more, else BT.601.
-    pub(super) fn of(video: &PlannedVideo) -> Self {
+    pub(in crate::service) fn of(video: &PlannedVideo) -> Self {
         let mut tags = video.colour.iter();
         let space = tags.find(|tag| *tag == "-colorspace").and_then(|_| tags.next());
         let (red, blue) = match space.map(String::as_str) {
@@ -65,6 +65,18 @@ impl Colours {
             _ => (0.299, 0.114),
         };
         Self { red, blue }
+    }
+
+    /// All of a frame as RGB.
+    pub(in crate::service) fn whole(&self, format: &FrameFormat, frame: &[u8]) -> RgbImage {
+        let Size { width, height } = format.size;
+        let all = Part {
+            x: 0,
+            y: 0,
+            width,
+            height,
+        };
+        self.part(format, frame, all)
     }
 
     /// A part of a frame as RGB.
