@@ -15,5 +15,5 @@ pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
 pub use program::{Call, is_root, program};
 pub use running::{DEADLINE, Ended, Process, Running};
 pub use rustix::process::Signal;
-pub use server::{Answer, Client, Event, Events, Raw, Server, Upload, id_of};
+pub use server::{Answer, Client, Event, Events, Raw, Receiver, Reply, Server, Told, Upload, id_of};
 pub use world::World;

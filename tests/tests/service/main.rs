@@ -6,8 +6,10 @@ mod list;
 mod operate;
 mod order;
 mod restart;
+mod retention;
 mod results;
 mod submit;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 
