@@ -79,12 +79,18 @@ impl Raw {
     /// # Panics
     /// If the socket refuses a time.
     pub fn is_answered_within(&self, patience: Duration) -> bool {
-        let wait = |patience| self.0.set_read_timeout(Some(patience)).expect("a socket of the test's own");
+        let wait = |patience| {
+            self.0
+                .set_read_timeout(Some(patience))
+                .expect("a socket of the test's own")
+        };
         wait(patience);
         let peeked = self.0.peek(&mut [0]);
         wait(DEADLINE);
-        peeked.map_err(|e| e.kind())
-            .map_or_else(|kind| !matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), |_| true)
+        peeked.map_err(|e| e.kind()).map_or_else(
+            |kind| !matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            |_| true,
+        )
     }
 
     /// Whether the server has closed the connection; waits no longer than this.

@@ -135,7 +135,10 @@ impl Receiver {
         let waited = self.shared.changed.wait_timeout_while(self.lock(), patience, too_few);
         let (state, timeout) = waited.expect("no thread of the receiver panicked");
         let paths: Vec<&String> = state.told.iter().map(|told| &told.path).collect();
-        assert!(!timeout.timed_out(), "{count} webhooks in {patience:?}, and these came: {paths:?}");
+        assert!(
+            !timeout.timed_out(),
+            "{count} webhooks in {patience:?}, and these came: {paths:?}"
+        );
         state.told.clone()
     }
 
@@ -167,7 +170,9 @@ impl Receiver {
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                break;
+            };
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.parse().map_err(std::io::Error::other)?;
             }

@@ -79,12 +79,18 @@ fn who_sends_a_byte_a_second_is_given_up() {
             slow.go_on(since, Duration::from_millis(170));
         }
     }
-    for Slow { what, raw, answered, .. } in &mut slow {
+    for Slow {
+        what, raw, answered, ..
+    } in &mut slow
+    {
         let seconds = answered.expect("all are answered").as_secs_f64();
         let answer = raw.rest();
         match *what {
             // No request came, so there is nothing to answer.
-            "head" => assert!(answer.is_empty() && (19.0..30.0).contains(&seconds), "{seconds} s: {answer}"),
+            "head" => assert!(
+                answer.is_empty() && (19.0..30.0).contains(&seconds),
+                "{seconds} s: {answer}"
+            ),
             "steady" => assert!(status_of(&answer) == 201 && seconds > 38.0, "{seconds} s: {answer}"),
             _ => {
                 assert_eq!(status_of(&answer), 408, "{what}: {answer}");
@@ -116,7 +122,11 @@ fn thousands_of_idle_connections_disturb_nobody() {
     let job = client.submit_with(&world.path("photo.png"), &json!({}));
     client.done(&job);
     // None of them is closed yet: nobody waited for that.
-    assert!(at_once < Duration::from_secs(5) && since.elapsed() < Duration::from_secs(15), "{at_once:?}, {:?}", since.elapsed());
+    assert!(
+        at_once < Duration::from_secs(5) && since.elapsed() < Duration::from_secs(15),
+        "{at_once:?}, {:?}",
+        since.elapsed()
+    );
     assert!(
         idle.pop().expect("idle ones").is_closed_within(Duration::from_secs(60)),
         "it may stay for ever"
@@ -135,7 +145,10 @@ fn a_server_full_of_idle_connections_serves_again() {
     // A server has 4,096 of them at once, and the system keeps more waiting.
     const COUNT: usize = 4500;
     if room() < COUNT {
-        println!("skipped: this process may have {} connections, and needs {COUNT}", room());
+        println!(
+            "skipped: this process may have {} connections, and needs {COUNT}",
+            room()
+        );
         return;
     }
     let (_world, server) = world("--engine bicubic");

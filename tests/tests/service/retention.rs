@@ -29,7 +29,11 @@ fn keys(store: &Path) -> Vec<String> {
 /// All keys of the running server's store, by way of a backup.
 fn stored(setting: &Setting) -> Vec<String> {
     let (file, folder) = (setting.world.path("listed.tar"), setting.world.path("listed"));
-    let call = setting.server.call("backup").arg("--data-dir").arg(setting.server.data());
+    let call = setting
+        .server
+        .call("backup")
+        .arg("--data-dir")
+        .arg(setting.server.data());
     call.arg(&file).succeed();
     let restore = Call::new().args(["restore", "--data-dir"]).arg(&folder).arg(&file);
     restore.succeed();
@@ -47,13 +51,11 @@ fn until_stored(setting: &Setting, what: &str, wanted: impl Fn(&[String]) -> boo
         if wanted(&keys) {
             return keys;
         }
-        assert!(since.elapsed() < DEADLINE, "not in {DEADLINE:?}: {what}; there is {keys:#?}");
+        assert!(
+            since.elapsed() < DEADLINE,
+            "not in {DEADLINE:?}: {what}; there is {keys:#?}"
+        );
     }
-}
-
-/// The keys that begin so.
-fn of<'a>(keys: &'a [String], prefix: &str) -> Vec<&'a String> {
-    keys.iter().filter(|key| key.starts_with(prefix)).collect()
 }
 
 /// How many keys there are of each kind, by the first part of the key.
@@ -65,34 +67,19 @@ fn kinds(keys: &[String]) -> BTreeMap<&str, usize> {
     kinds
 }
 
-fn with_state(client: &Client, state: &str) -> usize {
-    let page = client.get(&format!("/v1/jobs?limit=200&state={state}")).expect(200).json();
-    page["jobs"].as_array().map_or(0, Vec::len)
-}
-
-fn until_state(client: &Client, state: &str, count: usize) {
-    let since = Instant::now();
-    while with_state(client, state) != count {
-        let found = with_state(client, state);
-        assert!(since.elapsed() < DEADLINE, "{found} and not {count} jobs are {state}");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-}
-
-/// What became of a hundred jobs.
+/// A hundred jobs that have ended.
 struct Hundred {
     film: String,
     redone: String,
+    /// Twenty others use its source.
     lent: String,
-    failed: String,
+    failed: Vec<String>,
+    cancelled: Vec<String>,
 }
 
 impl Hundred {
     const DONE: usize = 80;
-    const FAILED: usize = 12;
-    const CANCELLED: usize = 8;
 
-    /// A film, a photo that was done again, one whose source twenty others use, 57 more; and those that did not end well.
     fn make(setting: &Setting) -> Self {
         let client = setting.server.client();
         let photo = std::fs::read(setting.photo()).expect("the photo");
@@ -104,7 +91,9 @@ impl Hundred {
         let redone = send(&photo, "");
         client.done(&redone);
         let settings = json!({ "settings": { "target": 3 } });
-        client.json("POST", &format!("/v1/jobs/{redone}/redo"), &settings).expect(202);
+        client
+            .json("POST", &format!("/v1/jobs/{redone}/redo"), &settings)
+            .expect(202);
         client.until(&redone, |job| job["state"] == "done" && job["result"]["width"] == 72);
         let lent = send(&photo, "");
         for _ in 0..20 {
@@ -114,84 +103,135 @@ impl Hundred {
         for _ in 0..57 {
             send(&photo, "");
         }
-        let failed: Vec<String> = (0..Self::FAILED).map(|_| send(&photo[..100], "")).collect();
-        for _ in 0..Self::CANCELLED {
-            client.command(&send(&photo, "&start=false"), "cancel");
+        let failed: Vec<String> = (0..12).map(|_| send(&photo[..100], "")).collect();
+        let cancelled: Vec<String> = (0..8).map(|_| send(&photo, "&start=false")).collect();
+        for job in &cancelled {
+            client.command(job, "cancel");
         }
-        until_state(client, "done", Self::DONE);
-        until_state(client, "failed", Self::FAILED);
-        until_state(client, "cancelled", Self::CANCELLED);
-        let failed = failed[0].clone();
-        client.until(&failed, |job| job["failure"]["code"] == "input_damaged");
-        Self { film, redone, lent, failed }
+        until_states(client, &[("done", Self::DONE), ("failed", 12), ("cancelled", 8)]);
+        client.until(&failed[0], |job| job["failure"]["code"] == "input_damaged");
+        Self {
+            film,
+            redone,
+            lent,
+            failed,
+            cancelled,
+        }
+    }
+
+    /// The jobs that did not end well.
+    fn others(&self) -> impl Iterator<Item = &String> {
+        self.failed.iter().chain(&self.cancelled)
     }
 }
 
-/// Starts the server again, with other times.
-fn restart(setting: &mut Setting, times: &str) {
+fn count(client: &Client, state: &str) -> usize {
+    let page = client.get(&format!("/v1/jobs?limit=200&state={state}"));
+    page.expect(200).json()["jobs"].as_array().map_or(0, Vec::len)
+}
+
+fn until_states(client: &Client, wanted: &[(&str, usize)]) {
+    let since = Instant::now();
+    let found = || -> Vec<(&str, usize)> { wanted.iter().map(|(state, _)| (*state, count(client, state))).collect() };
+    while found() != wanted {
+        assert!(since.elapsed() < DEADLINE, "{:?} and not {wanted:?}", found());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// A server with these times deletes until the keys of the store are so; the keys then. Afterwards there is one that
+/// deletes nothing, and has read all records anew.
+fn swept(setting: &mut Setting, times: &str, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+    let data = setting.world.path("data");
+    let args = "--engine bicubic --batch-frames 10";
     setting.server.stop();
-    let args = format!("--engine bicubic --batch-frames 10 --sweep-every 1s {times}");
-    setting.server = Server::with(&setting.world.path("data"), &args);
+    setting.server = Server::with(&data, &format!("{args} --sweep-every 1s {times}"));
+    let keys = until_stored(setting, what, wanted);
+    setting.server.stop();
+    setting.server = Server::with(&data, args);
+    keys
+}
+
+fn is_batch(key: &str) -> bool {
+    key.contains("/segments/") || key.contains("/batches/")
+}
+
+/// Those of the keys that are so.
+fn only(keys: &[String], which: impl Fn(&str) -> bool) -> Vec<String> {
+    keys.iter().filter(|key| which(key)).cloned().collect()
 }
 
 #[test]
 fn of_a_hundred_jobs_nothing_is_left_after_its_time() {
     let mut setting = Setting::new();
-    let added = setting.server.call("keys").args(["add", "kept", "--json", "--data-dir"]);
+    let added = setting
+        .server
+        .call("keys")
+        .args(["add", "kept", "--json", "--data-dir"]);
     added.arg(setting.server.data()).succeed();
     let hundred = Hundred::make(&setting);
     let before = stored(&setting);
-    let records = format!("{:#?}", of(&before, "records/"));
-    let film = format!("jobs/{}/", hundred.film);
-    let is_batch = |key: &&String| key.contains("/segments/") || key.contains("/batches/");
-    assert_eq!(of(&before, &film).into_iter().filter(is_batch).count(), 10, "{before:#?}");
+    assert_eq!(kinds(&before)["records"], 100, "{:?}", kinds(&before));
+    assert_eq!(only(&before, is_batch).len(), 10, "5 batches of a film: {before:#?}");
 
     // The batches of a film go first, and nothing else does.
-    restart(&mut setting, "--segments-ttl 0s");
-    let thinned = until_stored(&setting, "no batches", |keys| !keys.iter().any(|key| is_batch(&key)));
-    let left: Vec<&String> = before.iter().filter(|key| !is_batch(key)).collect();
-    assert_eq!(thinned.iter().collect::<Vec<_>>(), left);
+    let thinned = swept(&mut setting, "--segments-ttl 0s", "no batches", |keys| {
+        !keys.iter().any(|key| is_batch(key))
+    });
+    assert_eq!(thinned, only(&before, |key| !is_batch(key)));
     setting.assert_film(&hundred.film);
 
-    // Then what failed or was cancelled, while results are kept.
-    restart(&mut setting, "--failed-ttl 0s");
-    let client = setting.server.client().clone();
-    until_state(&client, "expired", Hundred::FAILED + Hundred::CANCELLED);
-    assert_eq!(with_state(&client, "done"), Hundred::DONE);
-    until_stored(&setting, "no source of a job that failed", |keys| {
-        of(keys, &format!("jobs/{}/", hundred.failed)).is_empty()
-    });
-    for job in [&hundred.redone, &hundred.lent] {
-        client.get(&format!("/v1/jobs/{job}/result")).expect(200);
-    }
+    // Then all of what failed or was cancelled, while results are kept.
+    let folders: Vec<String> = hundred.others().map(|job| format!("jobs/{job}/")).collect();
+    let is_other = |key: &str| folders.iter().any(|folder| key.starts_with(folder));
+    assert!(only(&thinned, is_other).len() >= 20, "each has a source");
+    let left = swept(
+        &mut setting,
+        "--failed-ttl 0s",
+        "nothing of those that failed",
+        |keys| !keys.iter().any(|key| is_other(key)),
+    );
+    assert_eq!(left, only(&thinned, |key| !is_other(key)));
+    until_states(setting.server.client(), &[("done", Hundred::DONE), ("expired", 20)]);
 
-    // Then all.
-    restart(&mut setting, "--failed-ttl 0s --results-ttl 0s");
-    let client = setting.server.client().clone();
-    until_state(&client, "expired", 100);
-    let expired = until_stored(&setting, "nothing of jobs", |keys| of(keys, "jobs/").is_empty());
-    assert_eq!(format!("{:#?}", of(&expired, "records/")), records);
-    let others = |keys: &[String]| -> Vec<Value> {
-        let others = kinds(keys).into_keys().filter(|kind| *kind != "records");
-        others.map(Value::from).collect()
-    };
-    assert!(others(&expired).iter().all(|kind| ["keys", "models", "classes"].contains(&kind.as_str().unwrap_or_default())), "{expired:#?}");
-    for job in [&hundred.film, &hundred.redone, &hundred.lent, &hundred.failed] {
-        let record = client.job(job);
-        assert_eq!((&record["state"], &record["result"]["links"]), (&json!("expired"), &Value::Null));
+    // Then results, and with the last job that uses it each source.
+    let times = "--failed-ttl 0s --results-ttl 0s";
+    let expired = swept(&mut setting, times, "nothing of jobs", |keys| {
+        only(keys, |key| key.starts_with("jobs/")).is_empty()
+    });
+    let is_record = |key: &str| key.starts_with("records/");
+    assert_eq!(only(&expired, is_record), only(&before, is_record));
+    let rest: Vec<&str> = kinds(&expired).into_keys().filter(|kind| *kind != "records").collect();
+    assert!(
+        rest.iter().all(|kind| ["keys", "models", "classes"].contains(kind)),
+        "{rest:?}"
+    );
+    let client = setting.server.client();
+    until_states(client, &[("expired", 100)]);
+    for job in [&hundred.film, &hundred.redone, &hundred.lent, &hundred.failed[0]] {
+        assert_eq!(client.job(job)["links"]["source"], Value::Null);
         for route in ["source", "result"] {
-            assert_eq!(client.get(&format!("/v1/jobs/{job}/{route}")).refusal(410), "gone", "{route}");
+            assert_eq!(
+                client.get(&format!("/v1/jobs/{job}/{route}")).refusal(410),
+                "gone",
+                "{route}"
+            );
         }
     }
 
     // And their records in the end, from the disk too.
-    restart(&mut setting, "--record-ttl 0s");
-    let last = until_stored(&setting, "no records", |keys| of(keys, "records/").is_empty());
-    assert_eq!(last, expired.iter().filter(|key| !key.starts_with("records/")).cloned().collect::<Vec<_>>());
+    let last = swept(&mut setting, "--record-ttl 0s", "no records", |keys| {
+        !keys.iter().any(|key| is_record(key))
+    });
+    assert_eq!(last, only(&expired, |key| !is_record(key)));
     assert_eq!(kinds(&last)["keys"], 1, "{last:#?}");
     assert_eq!(setting.server.client().get("/v1/jobs").json()["jobs"], json!([]));
     setting.server.stop();
-    let files = setting.world.names().into_iter();
-    let files = files.filter(|name| name.starts_with("data/store/blobs/") && !name.ends_with('/'));
-    assert_eq!(files.count(), last.len(), "a file for each key, and none for what is gone");
+    let is_file = |name: &str| name.starts_with("data/store/blobs/") && !name.ends_with('/');
+    let files = only(&setting.world.names(), is_file);
+    assert_eq!(
+        files.len(),
+        last.len(),
+        "a file for each key, and none for what is gone: {files:#?}"
+    );
 }

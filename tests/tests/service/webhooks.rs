@@ -41,9 +41,14 @@ fn secret(server: &Server) -> String {
 fn assert_signed(told: &Told, secret: &str) {
     let time = told.header("clearfleet-timestamp");
     let signed = [time.as_bytes(), b".", &told.body].concat();
-    let hex: String = authenticated(secret, &signed).iter().map(|b| format!("{b:02x}")).collect();
+    let hex: String = authenticated(secret, &signed)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     assert_eq!(told.header("clearfleet-signature"), format!("v1={hex}"));
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("after 1970");
     let came = now.saturating_sub(told.came.elapsed()).as_secs();
     let time: u64 = time.parse().expect("seconds since 1970");
     assert!(came.abs_diff(time) <= 2, "signed at {time}, came at {came}");
@@ -90,11 +95,20 @@ fn every_end_is_told_once_and_signed() {
     client.command(&cancelled, "cancel");
     let told = receiver.until(3, SOON);
 
-    for (told, (job, event)) in told.iter().zip([(done, "done"), (failed, "failed"), (cancelled, "cancelled")]) {
-        assert_eq!((told.method.as_str(), told.header("content-type")), ("POST", "application/json"));
+    for (told, (job, event)) in told
+        .iter()
+        .zip([(done, "done"), (failed, "failed"), (cancelled, "cancelled")])
+    {
+        assert_eq!(
+            (told.method.as_str(), told.header("content-type")),
+            ("POST", "application/json")
+        );
         assert_signed(told, &secret);
         let (said, job) = (told.json(), client.job(&job));
-        assert_eq!((told.header("clearfleet-event"), &said["event"]), (event, &json!(event)));
+        assert_eq!(
+            (told.header("clearfleet-event"), &said["event"]),
+            (event, &json!(event))
+        );
         assert_eq!((&job["state"], &said["at"]), (&json!(event), &job["ended"]));
         assert_eq!(said["job"], job);
     }
@@ -117,15 +131,24 @@ fn what_is_not_taken_is_told_again_later() {
     let told = receiver.until(3, Duration::from_secs(150));
     let gaps = [told[1].came - told[0].came, told[2].came - told[1].came].map(|gap| gap.as_secs_f64());
     // A fifth more at most, so that not all come back at once; the rest is for a machine that has much to do.
-    assert!((29.0..40.0).contains(&gaps[0]) && (59.0..76.0).contains(&gaps[1]), "{gaps:?}");
+    assert!(
+        (29.0..40.0).contains(&gaps[0]) && (59.0..76.0).contains(&gaps[1]),
+        "{gaps:?}"
+    );
     for again in &told {
         assert_signed(again, &secret);
-        assert_eq!(again.header("clearfleet-delivery"), told[0].header("clearfleet-delivery"));
+        assert_eq!(
+            again.header("clearfleet-delivery"),
+            told[0].header("clearfleet-delivery")
+        );
         assert_eq!(again.json(), told[0].json());
     }
     let client = setting.server.client();
     until_counted(client, "delivered", 1);
-    assert_eq!((counted(client, "failed_attempts"), counted(client, "given_up")), (2, 0));
+    assert_eq!(
+        (counted(client, "failed_attempts"), counted(client, "given_up")),
+        (2, 0)
+    );
 }
 
 /// Four are with a receiver that does not answer, and two wait behind them, when the server is killed.
@@ -133,7 +156,9 @@ fn what_is_not_taken_is_told_again_later() {
 fn a_killed_server_tells_after_its_next_start() {
     let (mut setting, receiver) = (Setting::with(ALLOWED), Receiver::start([Reply::Silence; 4]));
     let client = setting.server.client().clone();
-    let jobs: Vec<String> = (0..6).map(|n| submit(&setting, &receiver.url(&format!("/{n}")))).collect();
+    let jobs: Vec<String> = (0..6)
+        .map(|n| submit(&setting, &receiver.url(&format!("/{n}"))))
+        .collect();
     for job in &jobs {
         client.done(job);
     }
@@ -169,7 +194,15 @@ fn nobody_on_this_network_is_told_unless_that_is_allowed() {
     let client = setting.server.client();
     let port = receiver.port();
     let content = std::fs::read(setting.photo()).expect("the photo");
-    for host in ["127.0.0.1", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254"] {
+    for host in [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "10.0.0.1",
+        "169.254.169.254",
+    ] {
         let webhook = format!("http%3A%2F%2F{host}%3A{port}%2Fhook");
         let answer = client.send("POST", &format!("/v1/jobs?name=a.png&webhook={webhook}"), &[], &content);
         assert_eq!(answer.refusal(422), "settings_invalid", "{host}");
