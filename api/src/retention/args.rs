@@ -108,7 +108,10 @@ mod tests {
         };
         assert_eq!(Retention::from(args), expected);
         for refused in ["0s", "never", "1", ""] {
-            assert!(Cli::try_parse_from(["x", "--sweep-every", refused]).is_err(), "{refused}");
+            assert!(
+                Cli::try_parse_from(["x", "--sweep-every", refused]).is_err(),
+                "{refused}"
+            );
         }
     }
 }
