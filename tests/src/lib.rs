@@ -5,6 +5,7 @@
 
 mod crafted;
 mod media;
+mod minio;
 mod program;
 mod running;
 mod server;
@@ -12,6 +13,7 @@ mod world;
 
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
+pub use minio::Minio;
 pub use program::{Call, is_root, program};
 pub use running::{DEADLINE, Ended, Process, Running};
 pub use rustix::process::Signal;

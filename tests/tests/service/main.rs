@@ -3,11 +3,12 @@
 mod commands;
 mod events;
 mod list;
+mod objects;
 mod operate;
 mod order;
 mod restart;
-mod retention;
 mod results;
+mod retention;
 mod submit;
 mod webhooks;
 
