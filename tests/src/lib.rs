@@ -5,6 +5,7 @@
 
 mod crafted;
 mod media;
+mod minio;
 mod program;
 mod running;
 mod server;
@@ -12,8 +13,9 @@ mod world;
 
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
+pub use minio::Minio;
 pub use program::{Call, is_root, program};
 pub use running::{DEADLINE, Ended, Process, Running};
 pub use rustix::process::Signal;
-pub use server::{Answer, Client, Event, Events, Raw, Server, Upload, id_of};
+pub use server::{Answer, Client, Event, Events, Raw, Receiver, Reply, Server, Told, Upload, id_of};
 pub use world::World;

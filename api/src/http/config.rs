@@ -1,3 +1,4 @@
+use std::str::FromStr;
 use std::time::Duration;
 
 use clearfleet_common::config::Limits;
@@ -43,6 +44,34 @@ pub struct AllowedPlace {
     pub prefix: String,
 }
 
+/// A text that names no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a place is s3://bucket, or s3://bucket/prefix for what keys begin with")]
+pub struct ParsePlaceError;
+
+impl FromStr for AllowedPlace {
+    type Err = ParsePlaceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rest = text.strip_prefix("s3://").ok_or(ParsePlaceError)?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let of_names = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
+        // No key that is asked for has such parts: a prefix with them allows nothing, and hides a mistake.
+        let is_odd = |part: &str| matches!(part, "." | "..") || part.contains(char::is_control);
+        if bucket.is_empty()
+            || !bucket.chars().all(of_names)
+            || prefix.starts_with('/')
+            || prefix.split('/').any(is_odd)
+        {
+            return Err(ParsePlaceError);
+        }
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+}
+
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
@@ -58,6 +87,35 @@ impl Default for HttpConfig {
             classes: vec![ClassName::default()],
             webhooks: Reach::Public,
             places: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read() {
+        for (text, bucket, prefix) in [
+            ("s3://films", "films", ""),
+            ("s3://films/", "films", ""),
+            ("s3://films.of-2024/in/a b", "films.of-2024", "in/a b"),
+        ] {
+            let place: AllowedPlace = text.parse().unwrap();
+            assert_eq!((&*place.bucket, &*place.prefix), (bucket, prefix), "{text}");
+        }
+        for refused in [
+            "",
+            "films",
+            "s3://",
+            "s3:///in",
+            "s3://Films",
+            "s3://a/../b",
+            "s3://a//b",
+            "https://a/b",
+        ] {
+            assert_eq!(refused.parse::<AllowedPlace>(), Err(ParsePlaceError), "{refused}");
         }
     }
 }

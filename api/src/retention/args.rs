@@ -50,15 +50,16 @@ pub struct RetentionArgs {
     /// The record of a job whose source and result are deleted.
     #[arg(long, env = "CLEARFLEET_RECORD_TTL", value_name = "TIME", default_value_t = Retention::default().records)]
     record_ttl: Ttl,
-    /// Hours between two sweeps.
-    #[arg(
-        long,
-        env = "CLEARFLEET_SWEEP_HOURS",
-        value_name = "HOURS",
-        default_value_t = 24,
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    sweep_hours: u16,
+    /// Between two looks for what was kept long enough; at least 1s.
+    #[arg(long, env = "CLEARFLEET_SWEEP_EVERY", value_name = "TIME", default_value = "24h", value_parser = period)]
+    sweep_every: Duration,
+}
+
+/// A time that passes, and not at once: a sweep reads all records.
+fn period(text: &str) -> Result<Duration, String> {
+    let period = text.parse::<Ttl>().ok().and_then(Ttl::duration);
+    let period = period.filter(|period| !period.is_zero());
+    period.ok_or_else(|| "it is a time such as 90s, 15m or 24h, of at least a second".to_owned())
 }
 
 impl From<RetentionArgs> for Retention {
@@ -68,7 +69,7 @@ impl From<RetentionArgs> for Retention {
             results: args.results_ttl,
             failed: args.failed_ttl,
             records: args.record_ttl,
-            period: Duration::from_secs(3600 * u64::from(args.sweep_hours)),
+            period: args.sweep_every,
             ..Self::default()
         }
     }
@@ -95,8 +96,8 @@ mod tests {
             "never",
             "--record-ttl",
             "1d",
-            "--sweep-hours",
-            "1",
+            "--sweep-every",
+            "1h",
         ])
         .args;
         let expected = Retention {
@@ -106,6 +107,11 @@ mod tests {
             ..Retention::default()
         };
         assert_eq!(Retention::from(args), expected);
-        assert!(Cli::try_parse_from(["x", "--sweep-hours", "0"]).is_err());
+        for refused in ["0s", "never", "1", ""] {
+            assert!(
+                Cli::try_parse_from(["x", "--sweep-every", refused]).is_err(),
+                "{refused}"
+            );
+        }
     }
 }

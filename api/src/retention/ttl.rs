@@ -29,6 +29,11 @@ impl Ttl {
         Self::hours(days * 24)
     }
 
+    /// How long that is; nothing for what is not deleted by itself.
+    pub fn duration(self) -> Option<Duration> {
+        self.0
+    }
+
     /// Whether what began at `since` is over at `now`. Never where the clock went back.
     pub fn is_over(self, since: Timestamp, now: Timestamp) -> bool {
         let age = Duration::try_from(now.duration_since(since));

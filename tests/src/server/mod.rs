@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod events;
 mod raw;
+mod receiver;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use answer::Answer;
 pub use client::{Client, Upload};
 pub use events::{Event, Events};
 pub use raw::Raw;
+pub use receiver::{Receiver, Reply, Told};
 
 use super::program::{Call, program};
 use super::running::{Ended, Running};

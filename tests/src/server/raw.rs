@@ -74,6 +74,25 @@ impl Raw {
         String::from_utf8_lossy(&said).into_owned()
     }
 
+    /// Whether the server has said something, or closed the connection; waits no longer than this, and takes nothing.
+    ///
+    /// # Panics
+    /// If the socket refuses a time.
+    pub fn is_answered_within(&self, patience: Duration) -> bool {
+        let wait = |patience| {
+            self.0
+                .set_read_timeout(Some(patience))
+                .expect("a socket of the test's own")
+        };
+        wait(patience);
+        let peeked = self.0.peek(&mut [0]);
+        wait(DEADLINE);
+        peeked.map_err(|e| e.kind()).map_or_else(
+            |kind| !matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            |_| true,
+        )
+    }
+
     /// Whether the server has closed the connection; waits no longer than this.
     pub fn is_closed_within(&mut self, patience: Duration) -> bool {
         self.0

@@ -1,7 +1,5 @@
-//! Clients that lie, stall, stay, or try names and paths, against the whole program. `api/src/http/tests/hostile.rs` has
+//! Clients that lie, break off, or try names and paths, against the whole program. `api/src/http/tests/hostile.rs` has
 //! the same on a server within the test, with limits that are small enough to be met.
-
-use std::time::{Duration, Instant};
 
 use clearfleet_tests::{Client, DEADLINE, Raw, World, id_of};
 use serde_json::json;
@@ -9,14 +7,14 @@ use serde_json::json;
 use super::{outside, world};
 
 /// Head of an upload as the whole body.
-fn post(client: &Client, headers: &str) -> String {
+pub(super) fn post(client: &Client, headers: &str) -> String {
     format!(
         "POST /v1/jobs?name=a.png HTTP/1.1\r\nhost: {}\r\n{headers}\r\n",
         client.host()
     )
 }
 
-fn status_of(answer: &str) -> u16 {
+pub(super) fn status_of(answer: &str) -> u16 {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     status.unwrap_or_else(|| panic!("no answer: {answer:?}"))
 }
@@ -134,37 +132,6 @@ fn a_body_that_never_ends_meets_the_limit() {
     );
     assert_alive(client);
     assert!(stored(&world) < before + (8 << 20), "something of it is kept");
-}
-
-/// Connections that say nothing cost others nothing, and are closed after a while.
-#[test]
-fn a_thousand_idle_connections_disturb_nobody() {
-    let (world, server) = world("--engine bicubic");
-    let client = server.client();
-    // As many as this process may have, if that is fewer.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-        .current
-        .unwrap_or(4096);
-    let count = usize::try_from(limit.saturating_sub(200)).map_or(1000, |most| most.min(1000));
-    let mut idle: Vec<Raw> = (0..count).map(|_| Raw::connect(client.host())).collect();
-    // Half of them begin a request and stop in the middle of it.
-    for raw in idle.iter_mut().step_by(2) {
-        raw.send("GET /v1/jobs HTTP/1.1\r\nhost: x\r\nx-slow: ");
-    }
-    let since = Instant::now();
-    let job = client.submit_with(&world.path("photo.png"), &json!({}));
-    client.done(&job);
-    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
-    assert!(
-        idle.pop().expect("idle ones").is_closed_within(Duration::from_secs(60)),
-        "it may stay for ever"
-    );
-    let closed = idle
-        .iter_mut()
-        .filter_map(|raw| raw.is_closed_within(Duration::from_secs(10)).then_some(()))
-        .count();
-    assert_eq!(closed, count - 1, "of idle connections");
-    client.get("/healthz").expect(200);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod clients;
 mod inputs;
 mod owners;
 mod problems;
+mod slow;
 
 use std::path::{Path, PathBuf};
 

@@ -3,12 +3,15 @@
 mod commands;
 mod events;
 mod list;
+mod objects;
 mod operate;
 mod order;
 mod preview;
 mod restart;
 mod results;
+mod retention;
 mod submit;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 

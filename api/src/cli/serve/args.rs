@@ -8,6 +8,7 @@ use clearfleet_common::job::ClassName;
 use clearfleet_worker::{Error, Result};
 use etcetera::BaseStrategy as _;
 
+use super::storage::StorageArgs;
 use crate::cli::engine::EngineArgs;
 use crate::cli::local::LimitArgs;
 use crate::owners::{ADMIN_KEY_ENV, KeyPolicy, KeySecret, QuotaArgs};
@@ -68,6 +69,8 @@ pub(in crate::cli) struct ServeArgs {
     pub(super) quotas: QuotaArgs,
     #[command(flatten)]
     pub(super) retention: RetentionArgs,
+    #[command(flatten)]
+    pub(super) storage: StorageArgs,
 }
 
 impl ServeArgs {

@@ -2,6 +2,7 @@
 
 mod args;
 mod service;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -62,7 +62,8 @@ pub(super) struct Service {
     streams: CancellationToken,
     /// Ends what runs beside the workers.
     stop: CancellationToken,
-    store: EmbeddedServer,
+    /// The store in the data folder, unless everything is kept elsewhere.
+    embedded: Option<EmbeddedServer>,
 }
 
 impl Service {
@@ -72,13 +73,7 @@ impl Service {
     /// `SettingsInvalid`, `WeightsInvalid`, `EngineFailed`, `FfmpegMissing`; `OutputUnwritable` for a data folder that
     /// cannot be used; `Internal`.
     pub(super) async fn start(args: &ServeArgs, data_dir: &Path, address: SocketAddr) -> Result<Self> {
-        let folder = data_dir.to_owned();
-        let store =
-            blocking(move || EmbeddedStore::open(&folder.join(STORE_FOLDER)).map_err(|e| unusable(&folder, e))).await?;
-        let served = store.serve().await.map_err(|e| unusable(data_dir, e))?;
-        let storage = Storage::connect(&served.config())
-            .await
-            .map_err(|e| Error::internal("the store in this process does not answer").because(e))?;
+        let (storage, embedded) = open_store(args, data_dir).await?;
         let queue: Arc<dyn Queue> = Arc::new(MemoryQueue::new());
         let (stop, streams) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
@@ -99,8 +94,11 @@ impl Service {
         tasks.spawn(shell.run(stop.clone()));
         tasks.spawn(sweep_daily(storage.clone(), args.retention.into(), stop.clone()));
         let (secrets, webhooks) = webhooks(&parts, &state)?;
-        let backup = Backup::new(store, data_dir.to_owned());
-        let state = state.with_webhooks(secrets).with_backup(backup);
+        let state = state.with_webhooks(secrets);
+        let (state, embedded) = match embedded {
+            Some((store, served)) => (state.with_backup(Backup::new(store, data_dir.to_owned())), Some(served)),
+            None => (state, None),
+        };
         tasks.spawn(webhooks.run(stop.clone()));
         let workers = workers(&parts).await?;
         if !records.wait_loaded(RECORDS).await {
@@ -112,7 +110,7 @@ impl Service {
             tasks,
             streams,
             stop,
-            store: served,
+            embedded,
         })
     }
 
@@ -136,8 +134,33 @@ impl Service {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        self.store.shutdown().await;
+        if let Some(embedded) = self.embedded {
+            embedded.shutdown().await;
+        }
     }
+}
+
+/// The store that the options name; else that of the data folder, and what serves it.
+async fn open_store(
+    args: &ServeArgs,
+    data_dir: &Path,
+) -> Result<(Storage, Option<(Arc<EmbeddedStore>, EmbeddedServer)>)> {
+    if let Some(config) = args.storage.config() {
+        let storage = Storage::connect(&config).await.map_err(|e| {
+            let message = format!("the store at {} cannot be used", config.endpoint);
+            Error::new(ErrorCode::SettingsInvalid, message).because(e)
+        })?;
+        std::fs::create_dir_all(data_dir).map_err(|e| Error::write(data_dir.display(), e))?;
+        return Ok((storage, None));
+    }
+    let folder = data_dir.to_owned();
+    let store =
+        blocking(move || EmbeddedStore::open(&folder.join(STORE_FOLDER)).map_err(|e| unusable(&folder, e))).await?;
+    let served = store.serve().await.map_err(|e| unusable(data_dir, e))?;
+    let storage = Storage::connect(&served.config())
+        .await
+        .map_err(|e| Error::internal("the store in this process does not answer").because(e))?;
+    Ok((storage, Some((store, served))))
 }
 
 fn unusable(data_dir: &Path, cause: EmbeddedError) -> Error {
@@ -171,11 +194,8 @@ async fn state(parts: &Parts<'_>, streams: &CancellationToken) -> Result<AppStat
         ..
     } = *parts;
     let keys = Arc::new(Keys::new(storage.clone(), args.admin_key.as_ref()));
-    let quotas = Quotas::new(
-        args.quotas.quota(),
-        args.quotas.space(Some(data_dir.join(STORE_FOLDER))),
-        Arc::clone(records) as _,
-    );
+    let folder = args.storage.config().is_none().then(|| data_dir.join(STORE_FOLDER));
+    let quotas = Quotas::new(args.quotas.quota(), args.quotas.space(folder), Arc::clone(records) as _);
     let authenticator: Arc<dyn Authenticator> = if args.policy().requires_keys(&[parts.address]) {
         let bootstrap = keys.bootstrap(Some(data_dir)).await.map_err(|e| {
             let message = "there is no key of an admin, and none can be made";
@@ -192,6 +212,7 @@ async fn state(parts: &Parts<'_>, streams: &CancellationToken) -> Result<AppStat
         limits: args.limits.into(),
         classes: vec![args.class],
         webhooks: args.reach(),
+        places: args.storage.places(storage.bucket())?,
         ..HttpConfig::default()
     };
     let counted = Arc::new(Counted::new(authenticator, Arc::clone(&quotas)));

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{JobId, Record, Source, SourceKind, SourceLocation, State};
+use clearfleet_common::storage::StorageError;
 use jiff::Timestamp;
 
 use super::idempotency::{self, Reserved};
@@ -254,7 +255,11 @@ impl Making<'_> {
         let at = object(&self.state.config, address)?;
         let storage = self.state.storage.in_bucket(&at.bucket);
         let missing = || Problem::new(ErrorCode::InputNotFound, "there is no such object").with("source", address);
-        let stat = storage.stat(&at.key).await?.ok_or_else(missing)?;
+        let stat = match storage.stat(&at.key).await {
+            // The store takes no such key, or shows it to nobody: to ask again later, as a 503 says, does not help.
+            Err(e @ StorageError::Denied { .. }) => return Err(missing().because(e)),
+            stat => stat?.ok_or_else(missing)?,
+        };
         let limit = self.state.config.limits.bytes;
         if stat.bytes > limit {
             let problem = Problem::new(ErrorCode::InputTooLarge, "the object is larger than the limit");
