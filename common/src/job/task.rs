@@ -136,6 +136,19 @@ pub enum ControlMessage {
         /// Whose.
         owner: OwnerId,
     },
+    /// Somebody looks at an unfinished film and waits for this batch, and then for the one after it. Only a hint: it may
+    /// get lost or come twice, one of another batch replaces it, and it is forgotten when it is not said again for a
+    /// minute. A scheduler of a build that does not know it takes it for unreadable: it logs and drops it.
+    Watch {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        owner: OwnerId,
+        /// The plan whose batches are counted.
+        plan: u32,
+        /// The batch under the playhead.
+        batch: u64,
+    },
     /// What became of a task.
     Report(Report),
     /// Says nothing. Of the processes that consume the control queue only the active one gets messages: each sends this

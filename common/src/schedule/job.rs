@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use crate::job::{ClassName, Failure, JobId, Lane, OwnerId, Record, SourceKind, State, Step, WorkerId};
 
 use super::moves::{self, Stage, Verdict};
+use super::playhead::Playhead;
 use super::turns::Place;
 use super::{BatchSet, Destination, Millis, RecordVersion, Rules, Ticket};
 
@@ -33,6 +34,9 @@ impl Ring {
         }
     }
 }
+
+/// A place in a line.
+pub(super) type Turn = (Ring, Place);
 
 /// A task that was published, or that a worker holds from an earlier generation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -108,7 +112,11 @@ pub(super) struct Job {
     /// A place in a queue that is kept for a job whose record is being changed for it.
     pub(super) slot: Option<Ring>,
     /// The line it stands in.
-    pub(super) turn: Option<(Ring, Place)>,
+    pub(super) turn: Option<Turn>,
+    /// Where somebody looks at it.
+    pub(super) playhead: Option<Playhead>,
+    /// The line that it stands in beside the other, for what is under the playhead.
+    pub(super) front: Option<Turn>,
     /// When it must be looked at.
     pub(super) alarm: Option<Millis>,
     /// Listings of `active/` in a row that lacked it.
@@ -139,6 +147,8 @@ impl Job {
             trouble: BTreeMap::new(),
             slot: None,
             turn: None,
+            playhead: None,
+            front: None,
             alarm: None,
             unlisted: 0,
             is_gone: false,
@@ -183,6 +193,7 @@ impl Job {
             self.next = 0;
             self.again.clear();
             self.trouble.clear();
+            self.playhead = None;
         }
     }
 
@@ -205,7 +216,7 @@ impl Job {
     }
 
     /// The first batch at or after `next` that is neither done, under way, nor waiting.
-    fn next_new(&self) -> Option<u64> {
+    pub(super) fn next_new(&self) -> Option<u64> {
         let end = self.batches();
         let mut from = self.next;
         loop {
@@ -220,8 +231,7 @@ impl Job {
 
     /// The line that it should stand in now; nothing while there is nothing to publish, or while that may change.
     pub(super) fn wanted_ring(&self, now: Millis) -> Option<Ring> {
-        let busy = self.io.is_some() || self.fence.is_some() || self.verdict.is_some() || self.slot.is_some();
-        if busy || self.look || self.record.pending().is_some() {
+        if self.is_busy() {
             return None;
         }
         match moves::stage(&self.record) {
@@ -239,6 +249,12 @@ impl Job {
         }
     }
 
+    /// Whether what there is to publish may change in a moment.
+    pub(super) fn is_busy(&self) -> bool {
+        let waits = self.io.is_some() || self.fence.is_some() || self.verdict.is_some() || self.slot.is_some();
+        waits || self.look || self.record.pending().is_some()
+    }
+
     fn first_ring(&self) -> Ring {
         match self.kind() {
             SourceKind::Video => Ring::Plan,
@@ -254,7 +270,7 @@ impl Job {
         }
     }
 
-    fn whole_ring(&self) -> Ring {
+    pub(super) fn whole_ring(&self) -> Ring {
         match moves::stage(&self.record) {
             Stage::Assembling => Ring::Assemble,
             Stage::Picture => self.picture_ring(),
@@ -262,7 +278,7 @@ impl Job {
         }
     }
 
-    /// The line of a step that a worker holds.
+    /// The line that a step most likely stood in which a worker holds.
     pub(super) fn ring_of(&self, step: Step) -> Ring {
         match step {
             Step::Upscale { .. } => Ring::Bulk(self.class()),

@@ -78,25 +78,33 @@ impl Scheduler {
     /// scheduler and hardly anything has to be taken back.
     pub(super) fn fill(&mut self) {
         for ring in self.lanes.waiting() {
-            let window = 2 * self.workers.live(ring.destination()) + 2;
+            let window = self.rules.per_worker * self.workers.live(ring.destination()) + self.rules.spare;
             while self.lanes.out(ring) < window {
                 let Some(job) = self.lanes.next(ring) else {
                     break;
                 };
-                self.with(job, Self::take_turn);
+                self.with(job, |this, job| this.take_turn(job, ring));
             }
         }
     }
 
-    fn take_turn(&mut self, job: &mut Job) {
+    fn take_turn(&mut self, job: &mut Job, ring: Ring) {
         // It joins again behind the others, if there is more to give out.
-        self.leave_line(job);
+        let is_front = job.front.is_some_and(|(front, _)| front == ring);
+        let turn = if is_front { &mut job.front } else { &mut job.turn };
+        let has = turn.take();
+        self.stand(job, has, None);
         match moves::stage(&job.record) {
             Stage::Idle if job.record.state == State::Queued => self.begin(job),
             Stage::Idle => {}
             Stage::Batches => {
-                if let (Some(batch), Some(plan)) = (job.next_batch(self.now), job.plan) {
-                    self.publish(job, Step::Upscale { plan, batch });
+                let batch = if is_front {
+                    job.watched(self.now).next()
+                } else {
+                    job.next_batch(self.now)
+                };
+                if let (Some(batch), Some(plan)) = (batch, job.plan) {
+                    self.publish(job, Step::Upscale { plan, batch }, ring);
                 }
             }
             Stage::Planning | Stage::Picture | Stage::Assembling => self.publish_whole(job),
@@ -129,11 +137,11 @@ impl Scheduler {
     fn publish_whole(&mut self, job: &mut Job) {
         if let Some(step) = moves::whole_step(&job.record) {
             job.fresh = false;
-            self.publish(job, step);
+            self.publish(job, step, job.whole_ring());
         }
     }
 
-    fn publish(&mut self, job: &mut Job, step: Step) {
+    fn publish(&mut self, job: &mut Job, step: Step, ring: Ring) {
         let record: &Record = &job.record;
         let part = part(step);
         let alone = job.trouble.get(&part).is_some_and(|trouble| trouble.alone);
@@ -144,15 +152,18 @@ impl Scheduler {
         let flight = Flight {
             generation: record.generation,
             alone,
-            ring: job.ring_of(step),
+            ring,
             since: self.now,
             holder: None,
         };
-        let was_waiting = job.again.remove(&part).is_some();
-        if let (Part::Batch(batch), false) = (part, was_waiting) {
+        // One that comes again, or out of order, leaves batches before it that are to be published.
+        if let Part::Batch(batch) = part
+            && job.next_new() == Some(batch)
+        {
             job.next = batch + 1;
         }
-        let to: Destination = flight.ring.destination();
+        job.again.remove(&part);
+        let to: Destination = ring.destination();
         self.launch(job, part, flight);
         self.effects.push(Effect::Publish { to, task });
     }
@@ -170,15 +181,17 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn land_all(&mut self, job: &mut Job) {
-        for flight in std::mem::take(&mut job.flights).into_values() {
-            self.lanes.free(flight.ring);
-        }
+    /// Of what is out, nothing counts any more; tells what that was.
+    pub(super) fn land_all(&mut self, job: &mut Job) -> BTreeMap<Part, Flight> {
+        let flights = std::mem::take(&mut job.flights);
+        flights.values().for_each(|flight| self.lanes.free(flight.ring));
         job.next = 0;
+        flights
     }
 
     /// After the generation was raised: what a worker holds is still worth having, and is not published beside it.
-    pub(super) fn keep_held(&mut self, job: &mut Job) {
+    /// `before` is what was out.
+    pub(super) fn keep_held(&mut self, job: &mut Job, before: &BTreeMap<Part, Flight>) {
         let mut seen = BTreeSet::new();
         let held: Vec<_> = self
             .workers
@@ -191,10 +204,14 @@ impl Scheduler {
             if matches!(part, Part::Batch(batch) if job.done.contains(batch)) {
                 continue;
             }
+            let ring = match (part, before.get(&part)) {
+                (Part::Batch(_), Some(flight)) => flight.ring,
+                _ => job.ring_of(task.step),
+            };
             let flight = Flight {
                 generation: task.generation,
                 alone: task.alone,
-                ring: job.ring_of(task.step),
+                ring,
                 since,
                 holder: Some(worker),
             };

@@ -22,6 +22,10 @@
 //!
 //! **Turns.** Little is published beyond what workers take at once: in turn by owner, then by job, then in order.
 //!
+//! **Playheads.** What somebody waits for at a film that is not finished, the batch under the playhead and the one after it,
+//! stands in a line of its own, which leads to the interactive lane; of a batch, one task is out all the same, whichever lane
+//! it is in. Nothing is lost with a playhead but the haste.
+//!
 //! **Commands** are written into records by others. A hint says that there may be one; lost hints are found when `active/` is
 //! listed, every minute. Who gives an ended job something to do writes its key below `active/` before the record and once
 //! more after it: the scheduler may be deleting the key at that moment, and reads the record afterwards.
@@ -34,6 +38,7 @@ mod job;
 mod lanes;
 mod messages;
 mod moves;
+mod playhead;
 mod reports;
 mod rules;
 mod scheduler;

@@ -219,7 +219,11 @@ impl Scheduler {
                 flight.holder = Some(announcement.worker.clone());
             }
         }
-        self.workers.announce(announcement, self.now);
+        let jobs = &self.jobs;
+        self.workers.announce(announcement, self.now, |task| {
+            let flight = jobs.get(&task.job)?.flights.get(&part(task.step))?;
+            (flight.generation == task.generation).then(|| flight.ring.destination())
+        });
         if self.is_active {
             self.keep_class(class);
         }

@@ -60,6 +60,12 @@ pub struct Rules {
     pub longest_backoff: Duration,
     /// Deliveries after which the broker gives a task up: what a dead letter stands for.
     pub delivery_limit: u32,
+    /// How long a playhead counts that nobody names again.
+    pub watched: Duration,
+    /// Tasks in a queue for each worker that takes from it: the one that it does, and the one that it does next.
+    pub per_worker: u32,
+    /// Tasks in a queue beside these, so that there is something for the next worker to come.
+    pub spare: u32,
     /// Seconds of work above which a picture is no task for the interactive lane.
     pub interactive_seconds: f64,
     /// Pixels of results a second of classes of which no worker was ever heard.
@@ -82,6 +88,9 @@ impl Default for Rules {
             backoff: Duration::from_secs(2),
             longest_backoff: Duration::from_secs(300),
             delivery_limit: 5,
+            watched: Duration::from_secs(60),
+            per_worker: 2,
+            spare: 2,
             interactive_seconds: 60.0,
             fallback_rates: BTreeMap::new(),
             fallback_rate: 1e6,

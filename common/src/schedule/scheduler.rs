@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::job::{ClassName, ControlMessage, JobId, OwnerId, PlannedFor, Record, SourceKind};
 
-use super::job::{Asked, Io, Job, Part, Ring};
+use super::job::{Asked, Io, Job, Part, Ring, Turn};
 use super::lanes::Lanes;
 use super::moves;
 use super::rules::scatter;
@@ -93,6 +93,7 @@ impl Scheduler {
             Input::Failed { job, ticket } => self.failed(job, ticket),
             Input::PublishFailed(task) => self.publish_failed(&task),
             Input::Control(ControlMessage::Look { job, owner }) => self.look(job, owner),
+            Input::Control(ControlMessage::Watch { job, plan, batch, .. }) => self.watch(job, plan, batch),
             Input::Control(ControlMessage::Report(report)) => self.report(report),
             Input::Control(ControlMessage::Wake) => {}
             Input::DeadLetter(task) => self.dead_letter(&task),
@@ -140,14 +141,14 @@ impl Scheduler {
             self.forget(&mut job);
             return;
         }
-        self.stand_in_line(&mut job);
+        self.stand_in_lines(&mut job);
         self.set_alarm(&mut job);
         self.jobs.insert(id, job);
     }
 
     fn forget(&mut self, job: &mut Job) {
         self.land_all(job);
-        self.leave_line(job);
+        self.leave_lines(job);
         self.free_slot(job);
         if let Some(alarm) = job.alarm.take() {
             self.alarms.remove(&(alarm, job.id()));
@@ -264,8 +265,8 @@ impl Scheduler {
                 // would have been heard.
                 job.fence = job.fence.max(Some(self.now.after(self.rules.listen)));
             }
-            self.land_all(job);
-            self.keep_held(job);
+            let before = self.land_all(job);
+            self.keep_held(job, &before);
         }
         self.use_slot(job);
     }
@@ -312,25 +313,27 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn leave_line(&mut self, job: &mut Job) {
-        if let Some((ring, place)) = job.turn.take() {
-            self.lanes.leave(ring, job.owner(), place);
-        }
+    fn leave_lines(&mut self, job: &mut Job) {
+        job.turn = self.stand(job, job.turn, None);
+        job.front = self.stand(job, job.front, None);
     }
 
-    /// Puts a job into the line where it should stand, or takes it out of the one where it should not.
-    fn stand_in_line(&mut self, job: &mut Job) {
-        let wanted: Option<Ring> = job.wanted_ring(self.now);
+    /// Puts a job into the lines where it should stand, and takes it out of those where it should not.
+    fn stand_in_lines(&mut self, job: &mut Job) {
+        job.turn = self.stand(job, job.turn, job.wanted_ring(self.now));
+        job.front = self.stand(job, job.front, job.wanted_front(self.now));
+    }
+
+    /// The place of a job in the line that it should stand in: the one that it has, or one behind all others.
+    pub(super) fn stand(&mut self, job: &Job, has: Option<Turn>, wanted: Option<Ring>) -> Option<Turn> {
         let priority = job.record.request.priority;
-        if job
-            .turn
-            .is_some_and(|(ring, place)| Some(ring) != wanted || place.priority() != priority)
-        {
-            self.leave_line(job);
+        if let Some((ring, place)) = has {
+            if Some(ring) == wanted && place.priority() == priority {
+                return has;
+            }
+            self.lanes.leave(ring, job.owner(), place);
         }
-        if let (Some(ring), None) = (wanted, job.turn) {
-            job.turn = Some((ring, self.lanes.join(ring, job.owner(), job.id(), priority)));
-        }
+        wanted.map(|ring| (ring, self.lanes.join(ring, job.owner(), job.id(), priority)))
     }
 }
 

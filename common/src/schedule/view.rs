@@ -107,8 +107,11 @@ impl Scheduler {
         }
     }
 
-    /// Turns that a job can still take.
-    fn turns_left(job: &Job) -> u64 {
+    /// Turns that a job can still take in a line.
+    fn turns_left(&self, job: &Job, ring: Ring) -> u64 {
+        if job.front.is_some_and(|(front, _)| front == ring) {
+            return job.watched(self.now).count() as u64;
+        }
         let missing = job.batches().saturating_sub(job.done.len() + job.flights.len() as u64);
         if job.record.plan.is_some() { missing } else { 1 }
     }
@@ -139,7 +142,7 @@ impl Scheduler {
             let turns = if owner == own_owner {
                 1
             } else {
-                Self::turns_left(other_job).min(*rounds)
+                self.turns_left(other_job, ring).min(*rounds)
             };
             *rounds -= turns.min(*rounds);
             jobs += 1;

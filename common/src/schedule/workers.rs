@@ -49,8 +49,13 @@ pub struct LiveWorker {
 }
 
 impl Workers {
-    /// Takes an announcement in.
-    pub(super) fn announce(&mut self, announcement: Announcement, now: Millis) {
+    /// Takes an announcement in. `from` says from which queue a task came, where that is known.
+    pub(super) fn announce(
+        &mut self,
+        announcement: Announcement,
+        now: Millis,
+        from: impl Fn(&Task) -> Option<Destination>,
+    ) {
         let Announcement {
             worker,
             class,
@@ -63,9 +68,10 @@ impl Workers {
         let key = (class, fingerprint);
         self.seen.insert(key.clone(), now);
         let before = self.workers.get(&worker).map_or([None; 3], |known| known.idle);
+        let queue_of = |task: &Task| from(task).unwrap_or_else(|| queue_of(task, class));
         let mut idle = [None; 3];
         for (since, (then, to)) in idle.iter_mut().zip(before.into_iter().zip(queues(class))) {
-            let has_room = holds.iter().all(|task| !task.alone && queue_of(task, class) != to);
+            let has_room = holds.iter().all(|task| !task.alone && queue_of(task) != to);
             *since = has_room.then(|| then.unwrap_or(now));
         }
         let known = Worker {
@@ -215,8 +221,8 @@ fn queues(class: ClassName) -> [Destination; 3] {
     ]
 }
 
-/// The queue that a held task most likely came from; large pictures come from the bulk lane, and then a worker counts as
-/// idle there a moment longer than it is.
+/// The queue that a held task most likely came from. A large picture of the bulk lane, or a batch of the interactive one,
+/// lets a worker count as idle there a moment longer than it is.
 fn queue_of(task: &Task, class: ClassName) -> Destination {
     match task.step {
         Step::Plan { .. } | Step::Assemble { .. } => Destination::Media,
@@ -253,8 +259,8 @@ mod tests {
     fn who_is_silent_is_forgotten_and_so_is_what_it_held() {
         let mut workers = Workers::default();
         let bulk = Destination::Work(BULK, ClassName::default());
-        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(0));
-        workers.announce(announcement("b", "f", 1.0, vec![]), Millis(9_000));
+        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(0), |_| None);
+        workers.announce(announcement("b", "f", 1.0, vec![]), Millis(9_000), |_| None);
         assert_eq!((workers.live(bulk), workers.holding(JobId::LOCAL).count()), (2, 1));
         let silence = Duration::from_secs(15);
         assert_eq!(workers.next_expiry(silence), Some(Millis(15_000)));
@@ -269,12 +275,12 @@ mod tests {
         let class = ClassName::default();
         let bulk = Destination::Work(BULK, class);
         let wait = Duration::from_secs(10);
-        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(0));
-        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(20_000));
+        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(0), |_| None);
+        workers.announce(announcement("a", "f", 1.0, vec![batch(3)]), Millis(20_000), |_| None);
         let idle = |workers: &Workers, to, now| workers.is_idle(to, Some("f"), Millis(now), wait);
         assert!(!idle(&workers, bulk, 20_000));
         assert!(idle(&workers, Destination::Media, 20_000));
-        workers.announce(announcement("a", "f", 1.0, vec![]), Millis(25_000));
+        workers.announce(announcement("a", "f", 1.0, vec![]), Millis(25_000), |_| None);
         assert!(!idle(&workers, bulk, 34_999));
         assert!(idle(&workers, bulk, 35_000));
         assert!(!workers.is_idle(bulk, Some("other"), Millis(35_000), wait));
@@ -282,7 +288,7 @@ mod tests {
             alone: true,
             ..batch(4)
         };
-        workers.announce(announcement("a", "f", 1.0, vec![alone]), Millis(40_000));
+        workers.announce(announcement("a", "f", 1.0, vec![alone]), Millis(40_000), |_| None);
         assert!(!idle(&workers, Destination::Media, 60_000), "it takes nothing beside");
     }
 
@@ -297,9 +303,9 @@ mod tests {
         };
         workers.remember(earlier("old", 5.0));
         assert_eq!(workers.best_ever(class), Some(earlier("old", 5.0)));
-        workers.announce(announcement("a", "one", 10.0, vec![]), Millis(0));
-        workers.announce(announcement("b", "two", 7.0, vec![]), Millis(0));
-        workers.announce(announcement("c", "two", 7.0, vec![]), Millis(0));
+        workers.announce(announcement("a", "one", 10.0, vec![]), Millis(0), |_| None);
+        workers.announce(announcement("b", "two", 7.0, vec![]), Millis(0), |_| None);
+        workers.announce(announcement("c", "two", 7.0, vec![]), Millis(0), |_| None);
         assert_eq!(workers.best(class), Some(earlier("two", 7.0)));
         assert_eq!(workers.total_rate(class), 24.0);
     }

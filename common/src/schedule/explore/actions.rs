@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::faults;
 use super::work::mishaps;
 use super::world::{Control, Fault, Half, Phase, Setup, World};
-use crate::job::{ClassName, Command, ControlMessage, JobId, Lane};
+use crate::job::{ClassName, Command, ControlMessage, JobId, Lane, OwnerId, SourceKind};
 use crate::schedule::{Destination, Effect, Input};
 
 /// One step of one party.
@@ -30,6 +31,8 @@ pub(super) enum Action {
     EndOld { process: usize },
     /// Somebody commands.
     Command { job: JobId, command: Command },
+    /// Somebody looks at a film, at a batch that is not there yet.
+    Watch { job: JobId, plan: u32, batch: u64 },
     /// Something goes wrong, at a worker or an effect where there are several.
     Fault { fault: Fault, at: usize, variant: bool },
 }
@@ -134,89 +137,34 @@ pub(super) fn all(world: &World, setup: &Setup) -> Vec<Action> {
             }));
         }
     }
+    if world.budget.playheads > 0 {
+        playheads(world, &mut actions);
+    }
     if world.budget.faults > 0 {
-        faults(world, setup, &mut actions);
+        faults::possible(world, setup, &mut actions);
     }
     actions
 }
 
-fn faults(world: &World, setup: &Setup, actions: &mut Vec<Action>) {
-    for fault in setup.faults.iter().copied() {
-        let mut add = |at, variant| actions.push(Action::Fault { fault, at, variant });
-        match fault {
-            Fault::WorkerLeaves => {
-                let free = |worker: &usize| world.workers[*worker].held.is_none();
-                (0..world.workers.len())
-                    .filter(free)
-                    .for_each(|worker| add(worker, false));
-            }
-            Fault::WorkerDies | Fault::TimesOut | Fault::Silent => {
-                for (worker, state) in world.workers.iter().enumerate() {
-                    let holds = state.held.as_ref().is_some_and(|held| held.message.is_some());
-                    let may = match fault {
-                        Fault::Silent => state.silent == 0 && state.held.is_some(),
-                        // The death of a worker that works for nobody any more changes nothing for anybody.
-                        _ => holds,
-                    };
-                    if may {
-                        add(worker, false);
-                    }
-                }
-            }
-            Fault::SchedulerDies | Fault::FailsOver => {
-                // A crash of one that has nothing to do and knows nothing is none.
-                add(0, false);
-            }
-            Fault::Wiped => {
-                let any = world.queues.values().any(|queue| !queue.is_empty()) || !world.control.is_empty();
-                if any {
-                    add(0, false);
-                }
-            }
-            Fault::Doubled => {
-                if !world.control.is_empty() {
-                    add(0, true);
-                }
-                if world.queues.values().any(|queue| !queue.is_empty()) {
-                    add(0, false);
-                }
-            }
-            Fault::HintLost => {
-                if let Some(Control::Message(ControlMessage::Look { .. })) = world.control.front() {
-                    add(0, false);
-                }
-            }
-            Fault::StorageFails => {
-                if let Some(process) = world.processes.iter().find(|process| process.consumes) {
-                    for (index, effect) in process.todo.iter().enumerate() {
-                        if failed(effect).is_some() {
-                            add(index, false);
-                            add(index, true);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What a shell says when an effect failed.
-fn failed(effect: &Effect) -> Option<Input> {
-    match effect {
-        Effect::Read { job, ticket, .. }
-        | Effect::ListMarkers { job, ticket, .. }
-        | Effect::Settle { job, ticket, .. }
-        | Effect::Delete { job, ticket, .. } => Some(Input::Failed {
-            job: *job,
-            ticket: *ticket,
-        }),
-        Effect::Replace { ticket, record, .. } => Some(Input::Failed {
-            job: record.id,
-            ticket: *ticket,
-        }),
-        Effect::Publish { task, .. } => Some(Input::PublishFailed(task.clone())),
-        Effect::ListActive => Some(Input::ListFailed),
-        _ => None,
+fn playheads(world: &World, actions: &mut Vec<Action>) {
+    for (job, stored) in &world.store.records {
+        let Some(plan) = stored
+            .record
+            .plan
+            .as_ref()
+            .filter(|plan| plan.kind == SourceKind::Video)
+        else {
+            continue;
+        };
+        let (job, number) = (*job, plan.number);
+        let markers = world.store.markers.get(&(job, number));
+        let is_missing = |batch: &u64| markers.is_none_or(|markers| !markers.contains(batch));
+        let watch = |batch| Action::Watch {
+            job,
+            plan: number,
+            batch,
+        };
+        actions.extend((0..plan.batches).filter(is_missing).map(watch));
     }
 }
 
@@ -325,12 +273,23 @@ fn act(world: &mut World, setup: &Setup, action: Action) {
             world.budget.commands -= 1;
             world.command(job, command);
         }
+        Action::Watch { job, plan, batch } => {
+            world.budget.playheads -= 1;
+            let owner = OwnerId::default();
+            let watch = ControlMessage::Watch {
+                job,
+                owner,
+                plan,
+                batch,
+            };
+            world.control.push_back(Control::Message(watch));
+        }
         Action::Fault { fault, at, variant } => {
             world.budget.faults -= 1;
             // Where workers say what they hold, nothing is made twice because a scheduler or a broker was lost.
             let is_wasteful = matches!(fault, Fault::TimesOut | Fault::Doubled | Fault::Silent);
             world.wasteful += u8::from(is_wasteful || !setup.announces_at_once);
-            go_wrong(world, setup, fault, at, variant);
+            faults::go_wrong(world, setup, fault, at, variant);
         }
     }
 }
@@ -338,76 +297,5 @@ fn act(world: &mut World, setup: &Setup, action: Action) {
 fn say_what_is_held(world: &mut World, setup: &Setup) {
     if setup.announces_at_once {
         world.announce();
-    }
-}
-
-fn go_wrong(world: &mut World, setup: &Setup, fault: Fault, at: usize, variant: bool) {
-    match fault {
-        Fault::WorkerDies => {
-            let worker = &mut world.workers[at];
-            worker.lives += 1;
-            worker.silent = 0;
-            if let Some((from, message)) = worker.held.take().and_then(|held| Some((held.from, held.message?))) {
-                world.give_back(from, message, setup.delivery_limit);
-            }
-        }
-        Fault::WorkerLeaves => {
-            world.workers.remove(at);
-        }
-        Fault::TimesOut => {
-            let held = world.workers[at].held.as_mut();
-            if let Some((from, message)) = held.and_then(|held| Some((held.from, held.message.take()?))) {
-                world.give_back(from, message, setup.delivery_limit);
-            }
-        }
-        Fault::SchedulerDies => {
-            world.processes.retain(|process| !process.consumes);
-            world.start_scheduler(setup);
-        }
-        Fault::FailsOver => {
-            world.processes.retain(|process| process.consumes);
-            world.start_scheduler(setup);
-        }
-        Fault::Wiped => {
-            world.queues.clear();
-            world.control.clear();
-            world
-                .workers
-                .iter_mut()
-                .flat_map(|worker| &mut worker.held)
-                .for_each(|held| held.message = None);
-            if let Some(process) = world.processes.iter().position(|process| process.consumes) {
-                world.feed(process, Input::BrokerBack);
-            }
-        }
-        Fault::Doubled if variant => {
-            let first = world.control.front().cloned();
-            world.control.extend(first);
-        }
-        Fault::Doubled => {
-            if let Some(queue) = world.queues.values_mut().find(|queue| !queue.is_empty()) {
-                let first = queue.front().cloned();
-                queue.extend(first);
-            }
-        }
-        Fault::HintLost => {
-            world.control.pop_front();
-        }
-        Fault::StorageFails => {
-            let Some(process) = world.processes.iter().position(|process| process.consumes) else {
-                return;
-            };
-            let effect = world.processes[process].todo.remove(at);
-            let answer = failed(&effect);
-            if variant {
-                // It happened all the same; only the answer is another.
-                let before = world.processes[process].answers.len();
-                world.carry_out(process, effect, Half::First);
-                world.processes[process].answers.truncate(before);
-                world.processes[process].half.clear();
-            }
-            world.processes[process].answers.extend(answer);
-        }
-        Fault::Silent => world.workers[at].silent = 3,
     }
 }

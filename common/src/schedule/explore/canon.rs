@@ -229,6 +229,10 @@ impl Canon<'_> {
                 self.outcome(&report.outcome);
             }
             Control::Message(ControlMessage::Look { job, .. }) => self.put(job),
+            Control::Message(ControlMessage::Watch { job, plan, batch, .. }) => {
+                self.put((job, batch));
+                self.number(*job, *plan);
+            }
             Control::Message(ControlMessage::Wake) => {}
             Control::Dead(task) => self.task(task),
         }
@@ -366,6 +370,9 @@ impl Canon<'_> {
         self.until(job.io_wait);
         self.until(job.fence);
         self.until(job.alarm);
+        let playhead = job.playhead(self.world.now);
+        self.put((playhead.map(|at| at.batch), job.front.map(|(ring, _)| ring)));
+        self.until(playhead.map(|at| at.until));
         self.put(job.verdict.as_ref().map(|verdict| format!("{:?}", verdict.found)));
         for plan in [job.verdict.as_ref().map(|verdict| verdict.plan), job.plan] {
             self.put(plan.is_some());

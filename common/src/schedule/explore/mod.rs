@@ -6,6 +6,7 @@
 
 mod actions;
 mod canon;
+mod faults;
 mod search;
 mod shell;
 mod work;
@@ -30,6 +31,7 @@ const NOTHING: Budget = Budget {
     slow: 0,
     commands: 0,
     mishaps: 0,
+    playheads: 0,
 };
 
 /// A film of two batches and two workers.
@@ -40,6 +42,7 @@ fn film(budget: Budget) -> Setup {
         workers: vec!["f", "f"],
         budget,
         delivery_limit: 5,
+        window: None,
         commands: COMMANDS,
         faults: ALL_FAULTS,
         announces_at_once: true,
@@ -157,6 +160,70 @@ fn workers_of_two_fingerprints() {
         ..film(Budget { faults: 1, ..NOTHING })
     };
     explore("two fingerprints", &setup, BreadthFirst);
+}
+
+/// A film of four batches, of which each lane gets one at a time, so that most wait in line.
+fn narrow(budget: Budget) -> Setup {
+    Setup {
+        batches: 4,
+        window: Some(1),
+        ..film(budget)
+    }
+}
+
+#[test]
+fn a_film_that_two_look_at() {
+    explore(
+        "a film of four, two playheads",
+        &narrow(Budget {
+            playheads: 2,
+            ..NOTHING
+        }),
+        BreadthFirst,
+    );
+}
+
+#[test]
+fn a_film_that_somebody_looks_at_and_any_one_fault() {
+    explore(
+        "a film of three, a playhead, one fault",
+        &Setup {
+            workers: vec!["f"],
+            batches: 3,
+            ..narrow(Budget {
+                playheads: 1,
+                faults: 1,
+                ..NOTHING
+            })
+        },
+        DepthFirst,
+    );
+}
+
+#[test]
+fn a_film_that_somebody_looks_at_and_any_mishap() {
+    explore(
+        "a film of four, a playhead, a mishap",
+        &narrow(Budget {
+            playheads: 1,
+            mishaps: 1,
+            ..NOTHING
+        }),
+        BreadthFirst,
+    );
+}
+
+#[test]
+fn a_film_that_somebody_looks_at_and_any_command() {
+    explore(
+        "a film of four, a playhead, a command",
+        &narrow(Budget {
+            playheads: 1,
+            commands: 1,
+            ..NOTHING
+        }),
+        BreadthFirst,
+    );
 }
 
 #[test]

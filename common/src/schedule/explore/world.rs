@@ -21,6 +21,8 @@ pub(super) struct Budget {
     pub(super) commands: u8,
     /// Tasks that end otherwise than well.
     pub(super) mishaps: u8,
+    /// Batches that somebody who looks at a film waits for.
+    pub(super) playheads: u8,
 }
 
 /// What there is at the start.
@@ -33,6 +35,8 @@ pub(super) struct Setup {
     pub(super) budget: Budget,
     /// Deliveries after which a task is a dead letter.
     pub(super) delivery_limit: u32,
+    /// Tasks that a queue holds at most, whoever lives; nothing for as many as the design says.
+    pub(super) window: Option<u32>,
     /// Commands that somebody may give.
     pub(super) commands: &'static [Command],
     /// The faults that happen.
@@ -81,6 +85,11 @@ pub(super) const ALL_FAULTS: &[Fault] = &[
 
 /// The rules of the design in steps of time.
 fn rules(setup: &Setup) -> Rules {
+    let defaults = Rules::default();
+    let (per_worker, spare) = match setup.window {
+        Some(window) => (0, window),
+        None => (defaults.per_worker, defaults.spare),
+    };
     Rules {
         listen: TICK,
         silence: 2 * TICK,
@@ -93,7 +102,10 @@ fn rules(setup: &Setup) -> Rules {
         backoff: TICK / 2,
         longest_backoff: TICK / 2,
         delivery_limit: setup.delivery_limit,
-        ..Rules::default()
+        watched: 3 * TICK,
+        per_worker,
+        spare,
+        ..defaults
     }
 }
 

@@ -100,6 +100,18 @@ impl Desk {
         self.write(record);
     }
 
+    /// Somebody looks at a batch of the plan that there is.
+    pub(super) fn watch(&mut self, job: u128, batch: u64) {
+        let record = self.record(job);
+        let watch = ControlMessage::Watch {
+            job: record.id,
+            owner: record.owner,
+            plan: record.plan.as_ref().map_or(0, |plan| plan.number),
+            batch,
+        };
+        self.say(Input::Control(watch));
+    }
+
     pub(super) fn command(&mut self, job: u128, command: Command) {
         self.want(job, command);
         self.hint(job);

@@ -2,6 +2,7 @@
 
 mod desk;
 mod lives;
+mod playhead;
 mod sharing;
 mod takeover;
 mod trouble;
