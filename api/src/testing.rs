@@ -159,6 +159,7 @@ fn plan() -> PlanSummary {
         format: OutputFormat::Mp4,
         notes: Vec::new(),
         exact: false,
+        fingerprint: None,
     }
 }
 

@@ -164,6 +164,7 @@ fn plan(number: u32, batches: u64) -> PlanSummary {
         format: OutputFormat::Mp4,
         notes: Vec::new(),
         exact: false,
+        fingerprint: None,
     }
 }
 

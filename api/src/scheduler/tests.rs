@@ -314,6 +314,7 @@ fn summary(number: u32, record: &Record) -> PlanSummary {
         format: OutputFormat::Mp4,
         notes: Vec::new(),
         exact: false,
+        fingerprint: None,
     }
 }
 

@@ -165,6 +165,9 @@ pub struct PlanSummary {
     /// Whether every frame was found by decoding, since packets told others.
     #[serde(default)]
     pub exact: bool,
+    /// Fingerprint of the worker that planned it, if its batches are for workers of the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// A finished result.

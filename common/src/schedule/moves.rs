@@ -215,6 +215,10 @@ fn planned(record: &Record, plan: &PlanSummary, now: Millis) -> Record {
     }
     let mut next = moved(record, State::Running, now);
     next.plan = Some(plan.clone());
+    if let (Some(planned_for), Some(planner)) = (&mut next.planned_for, &plan.fingerprint) {
+        // Where no worker had been heard of, it is for those of whoever planned it.
+        planned_for.fingerprint.get_or_insert_with(|| planner.clone());
+    }
     next
 }
 
@@ -352,6 +356,28 @@ mod tests {
                 (State::Planning, true)
             ]
         );
+    }
+
+    #[test]
+    fn a_plan_for_nobody_in_particular_is_for_workers_like_its_planner() {
+        for (heard_of, expected) in [(None, "planner"), (Some("heard of"), "heard of")] {
+            let planned_for = PlannedFor {
+                fingerprint: heard_of.map(str::to_owned),
+                ..planned_for(SourceKind::Video)
+            };
+            let planning = begin(&record(1, SourceKind::Video), planned_for, NOW);
+            let plan = PlanSummary {
+                fingerprint: Some("planner".to_owned()),
+                ..crate::schedule::testing::plan(0, 3)
+            };
+            let verdict = Verdict {
+                plan: 0,
+                found: Found::Planned(plan),
+            };
+            let running = judge(&planning, &verdict, NOW).unwrap();
+            let fingerprint = running.planned_for.unwrap().fingerprint;
+            assert_eq!(fingerprint.as_deref(), Some(expected));
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{products, store};
 use crate::media::probe::{self, Probe};
 use crate::media::serve::SourceBytes;
 use crate::media::sniff::{self, Kind, Picture};
-use crate::steps::{self, JobContext, PlanRequest, Store, read_json};
+use crate::steps::{self, JobContext, PlanRequest, Store, pipeline_digest, read_json};
 use crate::{Error, Result};
 
 /// Earlier plans that are looked at before one is made anew.
@@ -172,6 +172,7 @@ pub(super) async fn stored_summary(core: &Core, task: &Task, plan: &Arc<Plan>, e
         read_json(&stored.ok_or_else(missing)?.body, "ledger")
     };
     let (first, last) = (slice(0).await?, slice(plan.batches.len() as u64 - 1).await?);
+    let own = pipeline_digest(&core.fingerprint, &plan.video, &plan.encoder);
     let record = core.storage.record(task.owner, task.job).await.map_err(store::failed)?;
     let class = record.map_or(core.class, |(record, _)| record.request.class);
     Ok(Outcome::Planned(PlanSummary {
@@ -188,6 +189,7 @@ pub(super) async fn stored_summary(core: &Core, task: &Task, plan: &Arc<Plan>, e
         format: format_of(plan.container),
         notes: plan.notes.clone(),
         exact,
+        fingerprint: (own == plan.pipeline).then(|| core.fingerprint.clone()),
     }))
 }
 

@@ -122,6 +122,7 @@ fn summary(
         format,
         notes: made.notes.clone(),
         exact: false,
+        fingerprint: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! counts once, by its marker.
 
 mod assemble;
+mod draft;
 mod picture;
 mod plan;
 mod progress;

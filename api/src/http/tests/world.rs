@@ -293,5 +293,6 @@ pub(super) fn plan() -> PlanSummary {
         format: OutputFormat::Png,
         notes: Vec::new(),
         exact: false,
+        fingerprint: None,
     }
 }
