@@ -80,9 +80,8 @@ impl Raw {
     /// If the socket refuses a time.
     pub fn is_answered_within(&self, patience: Duration) -> bool {
         let wait = |patience| {
-            self.0
-                .set_read_timeout(Some(patience))
-                .expect("a socket of the test's own")
+            let set = self.0.set_read_timeout(Some(patience));
+            set.expect("a socket of the test's own");
         };
         wait(patience);
         let peeked = self.0.peek(&mut [0]);
