@@ -91,6 +91,22 @@ fn a_film_and_any_command() {
 }
 
 #[test]
+fn a_film_that_is_paused_and_goes_on_or_is_begun_once_more() {
+    for commands in [
+        &[Command::Pause, Command::Resume][..],
+        &[Command::Cancel, Command::Retry],
+        &[Command::Redo, Command::Pause],
+    ] {
+        let setup = Setup {
+            workers: vec!["f"],
+            commands,
+            ..film(Budget { commands: 2, ..NOTHING })
+        };
+        explore(&format!("a film, twice of {commands:?}"), &setup, BreadthFirst);
+    }
+}
+
+#[test]
 fn a_film_and_any_mishap() {
     explore(
         "a film, a mishap",
@@ -139,6 +155,28 @@ fn a_film_and_a_fault_and_a_command() {
         }),
         DepthFirst,
     );
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_film_of_one_batch_and_any_two_faults() {
+    let setup = Setup {
+        batches: 1,
+        workers: vec!["f"],
+        ..film(Budget { faults: 2, ..NOTHING })
+    };
+    explore("a film of one batch, two faults", &setup, DepthFirst);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_film_and_two_losses_of_scheduler_broker_or_worker() {
+    let setup = Setup {
+        workers: vec!["f"],
+        faults: &[Fault::WorkerDies, Fault::SchedulerDies, Fault::Wiped],
+        ..film(Budget { faults: 2, ..NOTHING })
+    };
+    explore("a film, two losses", &setup, DepthFirst);
 }
 
 #[test]

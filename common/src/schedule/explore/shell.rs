@@ -51,6 +51,10 @@ impl World {
                 Some(Input::Markers { job, ticket, done })
             }
             Effect::Publish { to, task } => {
+                let stored = self.store.records.get(&task.job);
+                if stored.is_some_and(|stored| stored.record.generation < task.generation) {
+                    self.break_rule("a task was published before its record was written");
+                }
                 let message = Message {
                     task: task.clone(),
                     deliveries: 0,
