@@ -6,9 +6,6 @@ use super::world::{Half, Message, Stored, World};
 use crate::job::{Command, JobId, Record, SourceKind, State};
 use crate::schedule::{Effect, Input, ListedJob, RecordVersion, Ticket};
 
-/// More writes of records than any course of things needs.
-const MANY_WRITES: u64 = 60;
-
 impl World {
     /// Carries an effect out, or its first half.
     pub(super) fn carry_out(&mut self, process: usize, effect: Effect, half: Half) {
@@ -119,7 +116,7 @@ impl World {
     pub(super) fn write(&mut self, record: Record) -> RecordVersion {
         self.store.next_version += 1;
         let written = self.store.next_version;
-        if written > MANY_WRITES {
+        if written > self.many_writes {
             self.break_rule("records are written again and again");
         }
         self.store.records.insert(
