@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId};
+use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State};
 use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::Storage;
 use tokio::sync::Semaphore;
@@ -161,6 +161,29 @@ impl AppState {
     pub async fn hints_given(&self) {
         self.hints.close();
         self.hints.wait().await;
+    }
+
+    /// Tells the scheduler that somebody waits for a batch of the plan that a job follows now. Only a hint: whoever still
+    /// waits asks again.
+    fn say_watched(&self, record: &Record, batch: u64) {
+        let Some(plan) = record.plan.as_ref().filter(|_| record.state == State::Running) else {
+            return;
+        };
+        let (job, owner) = (record.id, record.owner);
+        let watch = ControlMessage::Watch {
+            job,
+            owner,
+            plan: plan.number,
+            batch,
+        };
+        let body = serde_json::to_vec(&watch).unwrap_or_default();
+        let queue = Arc::clone(&self.queue);
+        self.hints.spawn(async move {
+            let published = tokio::time::timeout(HINT, queue.publish(QueueName::Control, body.into())).await;
+            if !matches!(published, Ok(Ok(()))) {
+                tracing::debug!(%owner, %job, batch, "nobody hears that batch {batch} of job {job} is waited for");
+            }
+        });
     }
 
     /// Tells the scheduler and the other processes that a record was changed: hints both, the record is what counts.

@@ -75,13 +75,6 @@ impl World {
         }
     }
 
-    /// Wipes the broker. Nobody connects between its end and its new beginning, to be forgotten by it.
-    fn wipe(&self) {
-        self.queue.go_down();
-        self.queue.wipe();
-        self.queue.come_up();
-    }
-
     fn start(&self) -> Running {
         let queue: Arc<dyn Queue> = Arc::new(self.queue.clone());
         let shell = Shell::new(self.storage.clone(), queue, Records::new(self.storage.clone()), rules());
@@ -350,6 +343,24 @@ async fn a_film_is_done_from_its_hint_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_a_newer_build_is_dropped_and_the_next_is_heard() {
+    let world = World::new().await;
+    let shell = world.start();
+    let _worker = Worker::start(&world, 3);
+    shell.hears_a_worker().await;
+    let newer = Bytes::from_static(br#"{"message":"unheard_of","job":7}"#);
+    world.queue.publish(QueueName::Control, newer).await.unwrap();
+    let job = world.film().await;
+    world.hint(job).await;
+    world.ends(job, State::Done).await;
+    until("nothing comes again", async || {
+        world.queue.messages(QueueName::Control) == 0
+    })
+    .await;
+    shell.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_shell_goes_on_where_one_ended_and_does_nothing_twice() {
     let world = World::new().await;
     let shell = world.start();
@@ -361,7 +372,7 @@ async fn another_shell_goes_on_where_one_ended_and_does_nothing_twice() {
     shell.end().await;
     drop(worker);
     // All that was published is lost, and so is the worker's report.
-    world.wipe();
+    world.queue.wipe();
     let generation = world.record(job).await.generation;
     let shell = world.start();
     let worker = Worker::start(&world, 3);
@@ -380,7 +391,7 @@ async fn a_wiped_broker_is_found_out_and_what_is_held_is_not_done_twice() {
     let job = world.film().await;
     world.hint(job).await;
     worker.has_made(1).await;
-    world.wipe();
+    world.queue.wipe();
     worker.leave.send(3).unwrap();
     world.ends(job, State::Done).await;
     assert_eq!(worker.made(), BTreeMap::from([(0, 1), (1, 1), (2, 1)]));

@@ -1,10 +1,13 @@
 //! Who has the engine, and who has the worker to itself.
 
+use std::time::Duration;
+
 use clearfleet_common::job::{Event, Outcome};
 use clearfleet_common::queue::Queue;
+use clearfleet_common::storage::KeyPrefix;
 
 use crate::script::{Asked, Script};
-use crate::world::{PHOTO, World, batch, bulk, clip, interactive};
+use crate::world::{PHOTO, World, batch, bulk, clip, interactive, plan_key};
 
 const CLIP: &str = "h264_10bits.mp4";
 
@@ -33,6 +36,45 @@ async fn a_photo_waits_for_two_frames_of_a_film_at_most() {
     let between = at(Asked::Frame(PHOTO)) - at(Asked::Open(PHOTO)) - 1;
     assert!(between <= 2, "the photo waited for {between} frames: {log:?}");
     assert_eq!(order, [true, false, false, false]);
+}
+
+/// A batch that somebody waits for comes before a film's others, frame by frame, and is as whole as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_the_interactive_lane_overtakes_those_of_the_other() {
+    let Some(clip) = clip(CLIP) else { return };
+    let mut world = World::new().await;
+    let script = Script::gated();
+    let worker = world.worker(script.builder()).await;
+    let (record, _) = world.planned(&clip).await;
+    world.publish(bulk(), &batch(&record, 0)).await;
+    world.publish(bulk(), &batch(&record, 1)).await;
+    // Two frames of the first are done, and the third is at the engine.
+    script.let_on(2);
+    script.until(|asked| asked.len() == 4).await;
+    let watched = batch(&record, 2);
+    world.publish(interactive(), &watched).await;
+    // Its first frame goes into the third one's pause.
+    script.until(|asked| asked.len() == 6).await;
+    // The engine is slower than the decoder, and stops before a film whose frames came as often could end its batch.
+    for _ in 0..17 {
+        script.let_on(1);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let first = world.report().await;
+    assert_eq!((first.task, first.outcome), (watched, Outcome::BatchDone));
+    script.open();
+    for number in 0..2 {
+        let report = world.report().await;
+        assert_eq!(
+            (report.task, report.outcome),
+            (batch(&record, number), Outcome::BatchDone)
+        );
+    }
+    let markers = world.listed(KeyPrefix::Markers(plan_key(&record))).await;
+    let segments = world.listed(KeyPrefix::Segments(plan_key(&record))).await;
+    assert_eq!((markers.len(), segments.len()), (3, 3));
+    worker.drain(Duration::from_secs(5)).await;
+    assert!(world.nothing_reported());
 }
 
 #[tokio::test(flavor = "multi_thread")]

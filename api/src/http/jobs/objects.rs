@@ -111,7 +111,8 @@ pub(super) async fn thumbnail(
     .await
 }
 
-/// One frame of a batch, before and after.
+/// One frame of a batch, before and after. Of a job that runs, asking for one that is not there yet makes its batch come
+/// before others.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/pairs/{n}",
@@ -144,15 +145,12 @@ pub(super) async fn pair(
         .filter(|batch| *batch < plan.batches)
         .ok_or_else(no_such)?;
     let of = PlanKey { job, plan: plan.number };
-    look_at(
-        &state,
-        record,
-        ObjectKey::Pair(of, batch),
-        "the comparison",
-        &method,
-        &headers,
-    )
-    .await
+    let pair = ObjectKey::Pair(of, batch);
+    let answer = look_at(&state, record, pair, "the comparison", &method, &headers).await;
+    if matches!(&answer, Err(problem) if problem.code() == ErrorCode::NotReady) {
+        state.say_watched(record, batch);
+    }
+    answer
 }
 
 /// A picture that workers make on the way.

@@ -1,8 +1,9 @@
-use clearfleet_common::job::{OutputFormat, State};
+use clearfleet_common::job::{ControlMessage, OutputFormat, State};
+use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use reqwest::{Method, StatusCode};
 
-use super::world::{answer, plan};
+use super::world::{answer, owner, plan};
 use super::{ALICE, Answer, World, png};
 
 const RESULT: &[u8] = b"0123456789";
@@ -92,6 +93,50 @@ async fn a_source_comes_back_byte_for_byte() {
     assert_eq!(whole.header("content-disposition"), "attachment; filename=\"a.png\"");
     let part = with(&world, &path, &[("range", "bytes=8388600-8388620")]).await;
     assert!(part.body[..] == content[8_388_600..=8_388_620]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_batch_that_is_not_there_yet_waits_for_it() {
+    let world = World::new().await;
+    let job = world.upload(ALICE, "a.mp4").await;
+    let pair = format!("/v1/jobs/{job}/pairs/0");
+    let follow = |state: State| {
+        world.schedule(ALICE, job, move |record| {
+            record.plan = Some(plan());
+            record.state = state;
+        })
+    };
+    let mut said = world.queue.consume(QueueName::Control).await.unwrap();
+    // A paused job is waited for in vain: the next that is heard is of the running one.
+    for state in [State::Paused, State::Running] {
+        follow(state).await;
+        assert_eq!(world.get(ALICE, &pair).await.refusal().1, "not_ready", "{state}");
+    }
+    let watch = async {
+        loop {
+            let delivery = said.next().await.unwrap();
+            let message: ControlMessage = serde_json::from_slice(&delivery.body).unwrap();
+            delivery.acknowledge().await.unwrap();
+            if !matches!(message, ControlMessage::Look { .. }) {
+                return message;
+            }
+        }
+    };
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(10), watch).await;
+    let expected = ControlMessage::Watch {
+        job,
+        owner: owner(ALICE),
+        plan: plan().number,
+        batch: 0,
+    };
+    assert_eq!(heard.expect("it is said"), expected);
+    world
+        .storage
+        .put(ObjectKey::Pair(PlanKey { job, plan: 0 }, 0), "pair".into())
+        .await
+        .unwrap();
+    assert_eq!(world.get(ALICE, &pair).await.status, StatusCode::OK);
+    assert_eq!(world.queue.messages(QueueName::Control), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

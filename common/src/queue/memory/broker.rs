@@ -166,7 +166,7 @@ impl Broker {
         }
     }
 
-    /// Forgets all queues; consumers must be disconnected before. Numbers go on, so that what is settled late finds nothing.
+    /// Forgets all queues; consumers must be disconnected before, under the same lock. Numbers go on, so that what is settled late finds nothing.
     pub(super) fn wipe(&mut self) {
         self.lines.clear();
     }

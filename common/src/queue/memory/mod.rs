@@ -30,6 +30,14 @@ struct Shared {
     down: Option<&'static str>,
 }
 
+impl Shared {
+    fn disconnect_all(&mut self) {
+        self.broker.disconnect_all();
+        // Listeners of the old channel hear what it still holds, then that it is closed.
+        self.events = broadcast::Sender::new(EVENTS_KEPT);
+    }
+}
+
 impl Default for MemoryQueue {
     fn default() -> Self {
         Self::new()
@@ -49,17 +57,15 @@ impl MemoryQueue {
     /// Breaks all connections: every consumer and listener gets [`QueueError::Unavailable`], and what was delivered and
     /// not settled comes again. Who connects anew finds everything else as it was.
     pub fn disconnect_all(&self) {
-        self.change(|shared| {
-            shared.broker.disconnect_all();
-            // Listeners of the old channel hear what it still holds, then that it is closed.
-            shared.events = broadcast::Sender::new(EVENTS_KEPT);
-        });
+        self.change(Shared::disconnect_all);
     }
 
     /// Breaks all connections and refuses new ones until [`come_up`](Self::come_up). What is in the queues stays.
     pub fn go_down(&self) {
-        self.disconnect_all();
-        self.change(|shared| shared.down = Some("the broker is down"));
+        self.change(|shared| {
+            shared.disconnect_all();
+            shared.down = Some("the broker is down");
+        });
     }
 
     /// Ends what [`go_down`](Self::go_down) began.
@@ -68,9 +74,12 @@ impl MemoryQueue {
     }
 
     /// Breaks all connections and deletes every message, unsettled ones too: a broker whose disk was lost.
+    /// Whoever connects anew finds the queues as they are afterwards.
     pub fn wipe(&self) {
-        self.disconnect_all();
-        self.change(|shared| shared.broker.wipe());
+        self.change(|shared| {
+            shared.disconnect_all();
+            shared.broker.wipe();
+        });
     }
 
     /// Number of messages in a queue, those that are delivered and not settled included.
@@ -276,6 +285,60 @@ mod tests {
         assert_eq!((new.body.clone(), new.deliveries_before), ("new".into(), 0));
         new.acknowledge().await.unwrap();
         assert_eq!(queue.messages(WORK), 0);
+    }
+
+    /// Connects and publishes anew in the moment in which it is woken: nobody is quicker.
+    struct Quick {
+        queue: MemoryQueue,
+        is_done: std::sync::atomic::AtomicBool,
+        consumer: Mutex<Option<ConsumerId>>,
+    }
+
+    impl std::task::Wake for Quick {
+        fn wake(self: Arc<Self>) {
+            if !self.is_done.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                let connected = self.queue.call(|shared| {
+                    shared.broker.publish(WORK, "new".into());
+                    shared.broker.join(WORK)
+                });
+                *self.consumer.lock().unwrap() = connected.ok();
+            }
+        }
+    }
+
+    impl Quick {
+        /// Waits for a message of a queue.
+        async fn waiting(queue: &MemoryQueue) -> Arc<Self> {
+            let quick = Arc::new(Self {
+                queue: queue.clone(),
+                is_done: false.into(),
+                consumer: Mutex::default(),
+            });
+            let id = queue.call(|shared| shared.broker.join(WORK)).unwrap();
+            let waker = Waker::from(Arc::clone(&quick));
+            let polled = queue.change(|shared| shared.broker.poll_take(WORK, id, &waker));
+            assert!(polled.is_pending());
+            quick
+        }
+    }
+
+    #[tokio::test]
+    async fn who_connects_while_a_queue_is_wiped_is_not_wiped_with_it() {
+        let queue = MemoryQueue::new();
+        let quick = Quick::waiting(&queue).await;
+        queue.wipe();
+        assert_eq!(queue.messages(WORK), 1, "what was published afterwards is there");
+        let id = quick.consumer.lock().unwrap().expect("it is up");
+        let taken = queue.change(|shared| shared.broker.poll_take(WORK, id, Waker::noop()));
+        let std::task::Poll::Ready(Some(taken)) = taken else {
+            panic!("the consumer that connected is gone: {taken:?}");
+        };
+        assert_eq!(taken.message.body, "new");
+        // The same of a broker that goes down: nobody connects while it does.
+        let queue = MemoryQueue::new();
+        let quick = Quick::waiting(&queue).await;
+        queue.go_down();
+        assert_eq!((*quick.consumer.lock().unwrap(), queue.messages(WORK)), (None, 0));
     }
 
     #[tokio::test]

@@ -128,8 +128,7 @@ pub(super) fn all(world: &World, setup: &Setup) -> Vec<Action> {
     }
     if world.budget.commands > 0 && world.api.is_none() {
         for (job, stored) in &world.store.records {
-            let mut accepted = stored.record.clone();
-            let legal = |command: &&Command| accepted.want(**command).is_ok();
+            let legal = |command: &&Command| stored.record.clone().want(**command).is_ok();
             let legal: Vec<_> = setup.commands.iter().filter(legal).collect();
             actions.extend(legal.into_iter().map(|command| Action::Command {
                 job: *job,

@@ -91,6 +91,22 @@ fn a_film_and_any_command() {
 }
 
 #[test]
+fn a_film_that_is_paused_and_goes_on_or_is_begun_once_more() {
+    for commands in [
+        &[Command::Pause, Command::Resume][..],
+        &[Command::Cancel, Command::Retry],
+        &[Command::Redo, Command::Pause],
+    ] {
+        let setup = Setup {
+            workers: vec!["f"],
+            commands,
+            ..film(Budget { commands: 2, ..NOTHING })
+        };
+        explore(&format!("a film, twice of {commands:?}"), &setup, BreadthFirst);
+    }
+}
+
+#[test]
 fn a_film_and_any_mishap() {
     explore(
         "a film, a mishap",
@@ -104,7 +120,7 @@ fn a_film_and_any_mishap() {
 }
 
 #[test]
-#[ignore = "minutes"]
+#[ignore = "half a minute"]
 fn a_film_and_any_two_commands() {
     explore(
         "a film, two commands",
@@ -139,6 +155,38 @@ fn a_film_and_a_fault_and_a_command() {
         }),
         DepthFirst,
     );
+}
+
+/// All faults but that a second scheduler works beside the first.
+const FAULTS_OF_ONE: &[Fault] = &[
+    Fault::WorkerDies,
+    Fault::TimesOut,
+    Fault::SchedulerDies,
+    Fault::Wiped,
+    Fault::Doubled,
+    Fault::HintLost,
+    Fault::StorageFails,
+    Fault::Silent,
+];
+
+#[test]
+fn a_film_and_any_two_faults_of_one_scheduler() {
+    let setup = Setup {
+        workers: vec!["f"],
+        faults: FAULTS_OF_ONE,
+        ..film(Budget { faults: 2, ..NOTHING })
+    };
+    explore("a film, one worker, two faults", &setup, DepthFirst);
+}
+
+#[test]
+#[ignore = "half a minute"]
+fn a_film_of_two_workers_and_any_two_faults_of_one_scheduler() {
+    let setup = Setup {
+        faults: FAULTS_OF_ONE,
+        ..film(Budget { faults: 2, ..NOTHING })
+    };
+    explore("a film, two workers, two faults", &setup, DepthFirst);
 }
 
 #[test]

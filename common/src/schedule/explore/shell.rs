@@ -6,9 +6,6 @@ use super::world::{Half, Message, Stored, World};
 use crate::job::{Command, JobId, Record, SourceKind, State};
 use crate::schedule::{Effect, Input, ListedJob, RecordVersion, Ticket};
 
-/// More writes of records than any course of things needs.
-const MANY_WRITES: u64 = 60;
-
 impl World {
     /// Carries an effect out, or its first half.
     pub(super) fn carry_out(&mut self, process: usize, effect: Effect, half: Half) {
@@ -51,6 +48,10 @@ impl World {
                 Some(Input::Markers { job, ticket, done })
             }
             Effect::Publish { to, task } => {
+                let stored = self.store.records.get(&task.job);
+                if stored.is_some_and(|stored| stored.record.generation < task.generation) {
+                    self.break_rule("a task was published before its record was written");
+                }
                 let message = Message {
                     task: task.clone(),
                     deliveries: 0,
@@ -115,7 +116,7 @@ impl World {
     pub(super) fn write(&mut self, record: Record) -> RecordVersion {
         self.store.next_version += 1;
         let written = self.store.next_version;
-        if written > MANY_WRITES {
+        if written > self.many_writes {
             self.break_rule("records are written again and again");
         }
         self.store.records.insert(

@@ -71,6 +71,9 @@ pub(super) enum Fault {
     Silent,
 }
 
+/// More writes of records than any course of things needs in which nobody goes a long way round.
+const MANY_WRITES: u64 = 60;
+
 pub(super) const ALL_FAULTS: &[Fault] = &[
     Fault::WorkerDies,
     Fault::TimesOut,
@@ -194,6 +197,8 @@ pub(super) struct World {
     pub(super) made: BTreeMap<(JobId, u32, u64), u8>,
     /// Faults so far after which a batch may be made once more.
     pub(super) wasteful: u8,
+    /// More writes of records than are ever needed.
+    pub(super) many_writes: u64,
     /// What must never be.
     pub(super) broken: Option<String>,
 }
@@ -235,6 +240,7 @@ impl World {
             budget: setup.budget,
             made: BTreeMap::new(),
             wasteful: 0,
+            many_writes: MANY_WRITES,
             broken: None,
         };
         world.start_scheduler(setup);

@@ -18,6 +18,8 @@ pub(super) struct Desk {
     /// What was done beside records and tasks.
     pub(super) done: Vec<String>,
     versions: u64,
+    /// What somebody wants of a job that ends, in the moment before its key below `active/` is deleted.
+    pub(super) last_wish: Option<(u128, Command)>,
 }
 
 pub(super) fn id(job: u128) -> JobId {
@@ -59,6 +61,7 @@ impl Desk {
             tasks: BTreeMap::new(),
             done: Vec::new(),
             versions: 0,
+            last_wish: None,
         };
         desk.say(Input::Activated);
         desk.pass(20, &["w"]);
@@ -231,6 +234,12 @@ impl Desk {
                 Some(Input::Markers { job, ticket, done })
             }
             Effect::Publish { to, task } => {
+                let written = self.records[&task.job].0.generation;
+                assert!(
+                    task.generation <= written,
+                    "{} comes before its record",
+                    told(to, &task)
+                );
                 self.tasks.insert(told(to, &task), task.clone());
                 self.published.push((to, task));
                 None
@@ -239,6 +248,9 @@ impl Desk {
                 job, ticket, webhook, ..
             } => {
                 self.done.extend(webhook.map(|webhook| format!("webhook {webhook}")));
+                if let Some((job, command)) = self.last_wish.take() {
+                    self.want(job, command);
+                }
                 self.active.remove(&job);
                 Some(Input::Read {
                     job,

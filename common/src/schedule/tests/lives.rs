@@ -148,6 +148,19 @@ fn a_cancelled_job_is_over_and_a_retry_does_only_what_is_missing() {
 }
 
 #[test]
+fn a_job_that_is_wanted_again_while_it_ends_keeps_its_key() {
+    let mut desk = running();
+    desk.last_wish = Some((1, Command::Retry));
+    // Whoever wants it dies before the key is written once more.
+    desk.command(1, Command::Cancel);
+    assert!(desk.active.contains(&id(1)), "the deletion came after it was written");
+    assert_eq!(desk.done, ["class f 1000000", "keep 1"]);
+    desk.take_over();
+    desk.pass(11, &["w"]);
+    assert_eq!((desk.state(1), desk.published().len()), (State::Running, 4));
+}
+
+#[test]
 fn a_redo_keeps_the_result_until_there_is_another() {
     let mut desk = running();
     do_batches(&mut desk, 0, 0..4);

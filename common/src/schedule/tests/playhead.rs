@@ -214,6 +214,22 @@ fn a_job_of_which_no_batches_are_made_does_not_listen() {
 }
 
 #[test]
+fn a_playhead_says_nothing_about_another_plan() {
+    let mut desk = running();
+    desk.watch(1, 50);
+    desk.published();
+    let mismatch = Outcome::LedgerMismatch(Failure::new(ErrorCode::FramesMismatch, "30, not 25"));
+    desk.report("w", "bulk 1 batch 0/0", mismatch);
+    desk.report("w", "media 1 plan 1 exactly", Outcome::Planned(plan(1, 100)));
+    let plan_and_bulk = desk.published();
+    assert_eq!(plan_and_bulk.len(), 5);
+    assert!(
+        plan_and_bulk.iter().all(|task| !task.starts_with("interactive")),
+        "{plan_and_bulk:?}"
+    );
+}
+
+#[test]
 fn what_is_held_from_either_lane_is_not_published_again_and_the_rest_goes_where_it_is_waited_for() {
     let mut desk = running();
     desk.watch(1, 50);

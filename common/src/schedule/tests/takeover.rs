@@ -3,7 +3,7 @@
 use super::desk::{Desk, id};
 use crate::job::{Command, Outcome, SourceKind, State};
 use crate::schedule::testing::plan;
-use crate::schedule::{Input, Millis, Rules, Scheduler};
+use crate::schedule::{Effect, Input, Millis, RecordVersion, Rules, Scheduler, Ticket};
 
 /// A film of three batches that is planned and published.
 fn running() -> Desk {
@@ -91,6 +91,43 @@ fn a_task_that_could_not_be_published_is_published_later() {
     desk.say(Input::PublishFailed(task));
     desk.pass_holding(11, &[("w", &["bulk 1 batch 0/0", "bulk 1 batch 0/1"])]);
     assert_eq!(desk.published(), ["bulk 1 batch 0/2"]);
+}
+
+/// A scheduler whose storage does not answer, which has asked to begin film 1; and the number of its question.
+fn asked_to_begin() -> (Scheduler, Ticket) {
+    let mut scheduler = Scheduler::new(Rules::default());
+    let record = crate::schedule::testing::record(1, SourceKind::Video);
+    scheduler.handle(Input::Activated, Millis(0));
+    let look = crate::job::ControlMessage::Look {
+        job: record.id,
+        owner: record.owner,
+    };
+    let asked = scheduler.handle(Input::Control(look), Millis(1));
+    let [Effect::Read { job, ticket, .. }] = asked[..] else {
+        panic!("{asked:?}");
+    };
+    let found = Some((Box::new(record), RecordVersion("1".to_owned())));
+    let asked = scheduler.handle(Input::Read { job, ticket, found }, Millis(2));
+    let [Effect::Replace { ticket, .. }] = asked[..] else {
+        panic!("{asked:?}");
+    };
+    (scheduler, ticket)
+}
+
+#[test]
+fn what_may_have_happened_or_not_is_looked_up_before_anything_else() {
+    let (mut scheduler, ticket) = asked_to_begin();
+    let job = id(1);
+    assert_eq!(scheduler.handle(Input::Failed { job, ticket }, Millis(3)), []);
+    // After a second or three.
+    let asked = scheduler.handle(Input::Tick, Millis(4_000));
+    assert!(matches!(asked[..], [Effect::Read { .. }]), "{asked:?}");
+    // The answer that was given up comes all the same.
+    let version = RecordVersion("2".to_owned());
+    assert_eq!(
+        scheduler.handle(Input::Replaced { job, ticket, version }, Millis(5_000)),
+        []
+    );
 }
 
 #[test]

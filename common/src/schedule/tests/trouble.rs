@@ -99,6 +99,22 @@ fn a_wrong_ledger_is_made_by_decoding_once() {
 }
 
 #[test]
+fn a_batch_of_a_plan_that_is_not_followed_does_not_count() {
+    let mut desk = running();
+    let late = desk.task("bulk 1 batch 0/1");
+    let mismatch = Outcome::LedgerMismatch(Failure::new(ErrorCode::FramesMismatch, "30, not 25"));
+    desk.report("w", "bulk 1 batch 0/0", mismatch);
+    desk.report("w", "media 1 plan 1 exactly", Outcome::Planned(plan(1, 2)));
+    desk.report("w", "bulk 1 batch 1/0", Outcome::BatchDone);
+    let late = crate::schedule::testing::report("v", late, Outcome::BatchDone);
+    desk.say(Input::Control(crate::job::ControlMessage::Report(late)));
+    assert_eq!(desk.state(1), State::Running);
+    assert_eq!(desk.scheduler.place(id(1)).unwrap().batches_done, Some(1));
+    desk.report("w", "bulk 1 batch 1/1", Outcome::BatchDone);
+    assert_eq!(desk.state(1), State::Assembling);
+}
+
+#[test]
 fn a_full_store_pauses_the_job() {
     let mut desk = running();
     desk.report("w", "bulk 1 batch 0/0", failed(ErrorCode::DiskFull, false));
