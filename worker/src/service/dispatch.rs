@@ -64,16 +64,29 @@ pub(super) fn parse(body: &[u8]) -> Result<Task> {
     serde_json::from_slice(body).map_err(unreadable)
 }
 
-/// Whether a task counts by what its job's record says now.
+/// Whether a task that was delivered counts by what its job's record says now.
 pub(super) fn counts(record: &Record, task: &Task) -> bool {
+    is_called_for(record, task) && record.generation == task.generation
+}
+
+/// Whether the result of a task that is being worked on is still wanted. A scheduler that takes over raises the generation and
+/// counts on what workers hold; a plan or a picture that it begins anew has another number.
+pub(super) fn is_wanted(record: &Record, task: &Task) -> bool {
+    let is_latest = || match task.step {
+        Step::Plan { plan, .. } | Step::Picture { plan } => plan.checked_add(1) == Some(record.next_plan),
+        Step::Upscale { .. } | Step::Assemble { .. } => true,
+    };
+    is_called_for(record, task) && (record.generation == task.generation || is_latest())
+}
+
+fn is_called_for(record: &Record, task: &Task) -> bool {
     let follows = |plan: u32| record.plan.as_ref().is_some_and(|summary| summary.number == plan);
-    let wanted = match task.step {
+    match task.step {
         Step::Plan { .. } => record.state == State::Planning,
         Step::Picture { .. } => record.state == State::Running && record.plan.is_none(),
         Step::Upscale { plan, .. } => record.state == State::Running && follows(plan),
         Step::Assemble { plan } => record.state == State::Assembling && follows(plan),
-    };
-    wanted && record.generation == task.generation
+    }
 }
 
 impl Core {

@@ -8,7 +8,7 @@ use clearfleet_common::queue::Listener;
 use tokio::time::MissedTickBehavior;
 
 use super::core::Core;
-use super::dispatch::counts;
+use super::dispatch::is_wanted;
 use super::holdings::Why;
 
 /// How old what a worker knows of a record is at most, while it works on the job.
@@ -60,7 +60,7 @@ impl Core {
         }
     }
 
-    /// Ends the work on tasks that do not count by what the record says now.
+    /// Ends the work on tasks that are not wanted any more by what the record says now.
     async fn look_at(&self, owner: OwnerId, job: JobId) {
         let record = match self.storage.record(owner, job).await {
             Ok(record) => record.map(|(record, _)| record),
@@ -75,8 +75,8 @@ impl Core {
             .filter(|held| held.task.job == job && held.recall.why().is_none());
         let mut ended = false;
         for held in of_job {
-            if !record.as_ref().is_some_and(|record| counts(record, &held.task)) {
-                tracing::info!(%job, step = ?held.task.step, "a task does not count any more");
+            if !record.as_ref().is_some_and(|record| is_wanted(record, &held.task)) {
+                tracing::info!(%job, step = ?held.task.step, "a task is not wanted any more");
                 held.recall.now(Why::Void);
                 ended = true;
             }

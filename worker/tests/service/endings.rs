@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{Marker, Outcome, State};
+use clearfleet_common::job::{Marker, Outcome, State, Task};
 use clearfleet_common::storage::{KeyPrefix, ObjectKey};
 
 use crate::script::{Script, bicubic};
@@ -83,6 +83,41 @@ async fn a_cancelled_film_ends_within_a_frame() {
     let (_, photo) = world.photo().await;
     world.publish(interactive(), &photo).await;
     assert!(matches!(world.report().await.outcome, Outcome::Finished { .. }));
+}
+
+/// What is held when the generation is raised is finished: whoever schedules then counts on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_goes_on_when_a_scheduler_takes_over() {
+    let Some(clip) = clip(CLIP) else { return };
+    let mut world = World::new().await;
+    let script = Script::gated();
+    let _worker = world.worker(script.builder()).await;
+    let (mut film, _) = world.planned(&clip).await;
+    let of_before = batch(&film, 0);
+    world.publish(bulk(), &of_before).await;
+    let (mut photo, picture) = world.photo().await;
+    world.publish(interactive(), &picture).await;
+    world.announced(|said| said.holds.len() == 2).await;
+    world.change(&mut film, |_| {}).await;
+    assert_ne!(film.generation, of_before.generation);
+    // Events come in order: when the worker has seen this one, it has seen that one.
+    world.change(&mut photo, |photo| photo.state = State::Cancelled).await;
+    world.announced(|said| said.holds == [of_before.clone()]).await;
+    script.open();
+    let report = world.report().await;
+    assert_eq!((report.outcome, report.task), (Outcome::BatchDone, of_before));
+    // What is delivered only now is of before, and is not begun.
+    world
+        .publish(
+            bulk(),
+            &Task {
+                generation: 0,
+                ..batch(&film, 1)
+            },
+        )
+        .await;
+    world.until_messages(bulk(), 0).await;
+    assert!(world.nothing_reported());
 }
 
 #[tokio::test(flavor = "multi_thread")]
