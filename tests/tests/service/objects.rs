@@ -47,6 +47,15 @@ impl Operator {
         self.runtime.block_on(put).expect("an object of the test's own");
     }
 
+    fn get(&self, key: &str) -> Vec<u8> {
+        let read = async {
+            let object = self.films.read(key, None, None).await?;
+            let pieces: Vec<_> = object.try_collect().await.expect("all of it");
+            Ok::<_, clearfleet_common::storage::StorageError>(pieces.concat())
+        };
+        self.runtime.block_on(read).expect("an object")
+    }
+
     fn delete(&self, key: &str) {
         self.runtime.block_on(self.films.delete(key)).expect("its own object");
     }
@@ -125,6 +134,39 @@ fn an_object_is_a_source_where_it_lies() {
 }
 
 /// A job is of the version that it was made with.
+/// A result goes where the operator allows it, beside its place here; a redo puts the new one there.
+#[test]
+fn a_result_is_written_where_it_is_wanted() {
+    let Some(operator) = Operator::start() else { return };
+    let setting = operator.setting();
+    let client = setting.server.client();
+    let wanted = "s3://films/in/2x/film large.mkv";
+    let request = json!({ "settings": lossless(), "destination": wanted });
+    let film = client.submit(&setting.film(), &request);
+    let same = |width: u32| {
+        let job = client.done(&film);
+        assert_eq!(
+            (&job["result"]["destination"], &job["result"]["width"]),
+            (&json!(wanted), &json!(width))
+        );
+        let here = client.get(&format!("/v1/jobs/{film}/result")).expect(200).body;
+        assert!(operator.get("in/2x/film large.mkv") == here, "another result is there");
+    };
+    same(128);
+    let redo = json!({ "settings": { "target": 3, "format": "mkv", "codec": "ffv1" } });
+    client.json("POST", &format!("/v1/jobs/{film}/redo"), &redo).expect(202);
+    same(192);
+    let elsewhere = json!({ "settings": lossless(), "destination": "s3://others/film.mkv" });
+    let photo = std::fs::read(setting.photo()).expect("the photo");
+    let upload = clearfleet_tests::Upload {
+        request: elsewhere,
+        name: Some("a.png"),
+        content: &photo,
+    };
+    assert_eq!(client.upload(&upload).refusal(403), "forbidden");
+    assert_eq!(operator.objects("others"), []);
+}
+
 #[test]
 fn an_object_that_was_replaced_fails_its_job() {
     let Some(operator) = Operator::start() else { return };
