@@ -104,10 +104,10 @@ fn a_preview_of_one_frame_is_a_picture() {
     );
 }
 
-/// It waits for a frame of the film that is in work, and not for the film.
+/// It waits for a frame of the film that is in work, and not for the batch, which here is all of it.
 #[test]
 fn a_preview_comes_before_films() {
-    let setting = Setting::slow(100);
+    let setting = Setting::with("--engine wait --wait 100 --batch-frames 50");
     let client = setting.server.client();
     let film = setting.submit_film();
     client.until(&film, |job| job["progress"]["done"].as_u64() >= Some(1));
