@@ -34,7 +34,7 @@ async fn again<T>(call: impl AsyncFn() -> Result<T, QueueError>) -> T {
     }
 }
 
-/// A queue that is killed takes no confirmed message along, and who used it before uses it again without further ado.
+/// A broker that is killed takes no confirmed message along, and who used it before uses it again without further ado.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_loses_no_confirmed_message() {
     let Some(mut node) = Node::alone() else { return };
@@ -106,7 +106,7 @@ async fn a_queue_of_another_make_is_refused() {
             r#"{"x-queue-type":"quorum"}"#,
             "x-dead-letter-exchange",
         ),
-        (bulk, r#"{"x-queue-type":"classic"}"#, "x-queue-type"),
+        (bulk, r#"{"x-queue-type":"classic"}"#, "current is none"),
         (
             QueueName::Control,
             r#"{"x-queue-type":"quorum"}"#,
@@ -123,7 +123,7 @@ async fn a_queue_of_another_make_is_refused() {
             match outcome {
                 Err(QueueError::Mismatch { queue, found }) => {
                     assert_eq!(queue, name.to_string());
-                    assert!(found.contains(wrong), "{found}");
+                    assert!(found.contains(wrong) && found.contains(&queue), "{found}");
                 }
                 other => panic!("{name}: {other:?}"),
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::config::AmqpConfig;
 use super::version::Version;
@@ -21,6 +21,11 @@ use crate::queue::{QueueError, QueueName};
 
 /// Pauses between attempts to connect: the first, and the longest. Short, since a call waits for its turn.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// How long a new connection is left alone that follows a lost one. The broker may have been restarted, and a quorum queue
+/// of RabbitMQ 3.10 that is sent something before it has a leader, which takes it half a second, stays without one
+/// (measured: no confirmation for as long as was waited, 30 s).
+const SETTLE: Duration = Duration::from_millis(1500);
 
 /// What a connection is for. RabbitMQ stops reading from who publishes when it runs out of memory or disk: what is to be
 /// acknowledged must not wait behind that.
@@ -50,6 +55,8 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct State {
     live: Option<Arc<Live>>,
+    /// Whether a connection was lost or could not be had.
+    shaken: bool,
     failed: Option<Failure>,
 }
 
@@ -75,7 +82,7 @@ impl Link {
         if let Some(live) = state.live.as_ref().filter(|live| live.is_up()) {
             return Ok(Arc::clone(live));
         }
-        state.live = None;
+        state.shaken |= state.live.take().is_some();
         let mut pause = PAUSES.0;
         if let Some(failed) = &state.failed {
             if failed.at > asked {
@@ -88,10 +95,14 @@ impl Link {
         match Live::connect(&self.config, self.role).await {
             Ok(live) => {
                 state.failed = None;
+                if std::mem::take(&mut state.shaken) {
+                    sleep(SETTLE).await;
+                }
                 Ok(Arc::clone(state.live.insert(live)))
             }
             Err(error) => {
                 let (at, why) = (Instant::now(), reason(&error));
+                state.shaken = true;
                 state.failed = Some(Failure { at, why, pause });
                 Err(error)
             }

@@ -6,7 +6,8 @@ use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 
 use super::connection::Live;
 use super::version::Version;
@@ -18,6 +19,10 @@ pub(super) const EVENTS: &str = "clearfleet.events";
 /// How long a delivery may stay unsettled. Only what hangs takes longer, and its worker's silence is noticed far earlier.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(3 * 60 * 60);
 
+/// A queue that somebody else is just making is there for RabbitMQ before it can be used: who consumes from it then loses the
+/// connection (`noproc`, seen on 3.10). So what looks new is given a moment, once a connection.
+const BIRTH: Duration = Duration::from_millis(200);
+
 /// Makes sure that a queue is there as it must be, once a connection.
 pub(super) async fn declare(live: &Live, queue: QueueName) -> Result<(), QueueError> {
     let mut declared = live.declared.lock().await;
@@ -25,17 +30,22 @@ pub(super) async fn declare(live: &Live, queue: QueueName) -> Result<(), QueueEr
         return Ok(());
     }
     let channel = live.channel().await?;
+    let mut young = false;
     // Dead letters need somewhere to go.
-    for name in [QueueName::Control, queue] {
-        if declared.contains(&name) {
-            continue;
-        }
+    let mut missing = vec![QueueName::Control, queue];
+    missing.retain(|name| !declared.contains(name));
+    missing.dedup();
+    for name in &missing {
         let (text, options) = (name.to_string(), QueueDeclareOptions::durable());
-        let arguments = arguments(name, live.version);
+        let arguments = arguments(*name, live.version);
         let declaring = channel.queue_declare(text.as_str().into(), options, arguments);
-        judge(&text, timeout(live.call, declaring).await)?;
-        declared.insert(name);
+        let made = judge(&text, timeout(live.call, declaring).await)?;
+        young |= made.message_count() == 0 && made.consumer_count() == 0;
     }
+    if young {
+        sleep(BIRTH).await;
+    }
+    declared.extend(missing);
     Ok(())
 }
 
@@ -51,9 +61,10 @@ pub(super) async fn declare_events(live: &Live, channel: &Channel) -> Result<(),
     judge(EVENTS, timeout(live.call, declaring).await)
 }
 
-fn judge<T>(name: &str, answer: Result<lapin::Result<T>, tokio::time::error::Elapsed>) -> Result<(), QueueError> {
+/// What an answer to a declaration means.
+fn judge<T>(name: &str, answer: Result<lapin::Result<T>, Elapsed>) -> Result<T, QueueError> {
     let error = match answer {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => error,
         Err(_) => {
             return Err(QueueError::Unavailable(format!(
