@@ -52,6 +52,7 @@ async fn a_killed_broker_loses_no_confirmed_message() {
     assert!(is_unavailable(&refused), "{refused:?}");
     let node = tokio::task::spawn_blocking(move || {
         node.revive();
+        node.elect();
         node
     });
     let _node = node.await.unwrap();
@@ -101,17 +102,18 @@ async fn a_queue_of_another_make_is_refused() {
     let queue = vhost.queue();
     let bulk = QueueName::Work(Lane::Bulk, ClassName::default());
     let made = [
+        // First: the others are made together with it.
+        (
+            QueueName::Control,
+            r#"{"x-queue-type":"quorum"}"#,
+            "x-single-active-consumer",
+        ),
         (
             QueueName::Media,
             r#"{"x-queue-type":"quorum"}"#,
             "x-dead-letter-exchange",
         ),
         (bulk, r#"{"x-queue-type":"classic"}"#, "current is none"),
-        (
-            QueueName::Control,
-            r#"{"x-queue-type":"quorum"}"#,
-            "x-single-active-consumer",
-        ),
     ];
     for (name, arguments, wrong) in made {
         let body = format!(r#"{{"durable":true,"arguments":{arguments}}}"#);
@@ -202,11 +204,15 @@ async fn publishing_goes_on_after_a_cut() {
         proxy.cut();
     }
     let mut consumer = again(async || queue.consume(WORK).await).await;
-    for n in 0..5 {
+    let mut bodies: Vec<String> = Vec::new();
+    while bodies.last().is_none_or(|last| last != "4") {
         let delivery = next(&mut consumer).await;
-        assert_eq!(delivery.body, n.to_string());
+        bodies.push(String::from_utf8(delivery.body.to_vec()).unwrap());
         delivery.acknowledge().await.unwrap();
     }
+    // One whose confirmation was cut off was published twice.
+    bodies.dedup();
+    assert_eq!(bodies, ["0", "1", "2", "3", "4"]);
 }
 
 /// A message that nobody waits for is left to others, and not counted as delivered.

@@ -5,13 +5,14 @@
 //! makes a new one.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::config::AmqpConfig;
 use super::version::Version;
@@ -21,11 +22,6 @@ use crate::queue::{QueueError, QueueName};
 
 /// Pauses between attempts to connect: the first, and the longest. Short, since a call waits for its turn.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-
-/// How long a new connection is left alone that follows a lost one. The broker may have been restarted, and a quorum queue
-/// of RabbitMQ 3.10 that is sent something before it has a leader, which takes it half a second, stays without one
-/// (measured: no confirmation for as long as was waited, 30 s).
-const SETTLE: Duration = Duration::from_millis(1500);
 
 /// What a connection is for. RabbitMQ stops reading from who publishes when it runs out of memory or disk: what is to be
 /// acknowledged must not wait behind that.
@@ -55,8 +51,6 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct State {
     live: Option<Arc<Live>>,
-    /// Whether a connection was lost or could not be had.
-    shaken: bool,
     failed: Option<Failure>,
 }
 
@@ -82,7 +76,7 @@ impl Link {
         if let Some(live) = state.live.as_ref().filter(|live| live.is_up()) {
             return Ok(Arc::clone(live));
         }
-        state.shaken |= state.live.take().is_some();
+        state.live = None;
         let mut pause = PAUSES.0;
         if let Some(failed) = &state.failed {
             if failed.at > asked {
@@ -95,14 +89,10 @@ impl Link {
         match Live::connect(&self.config, self.role).await {
             Ok(live) => {
                 state.failed = None;
-                if std::mem::take(&mut state.shaken) {
-                    sleep(SETTLE).await;
-                }
                 Ok(Arc::clone(state.live.insert(live)))
             }
             Err(error) => {
                 let (at, why) = (Instant::now(), reason(&error));
-                state.shaken = true;
                 state.failed = Some(Failure { at, why, pause });
                 Err(error)
             }
@@ -133,6 +123,8 @@ pub(super) struct Live {
     pub(super) call: Duration,
     /// What was declared on it.
     pub(super) declared: Mutex<HashSet<QueueName>>,
+    /// Tasks of consumers that are gone, until they have given back what they held.
+    leaving: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Live {
@@ -171,6 +163,7 @@ impl Live {
             version,
             call: timeouts.call,
             declared: Mutex::default(),
+            leaving: std::sync::Mutex::default(),
         });
         if matches!(role, Role::Consume) {
             watchdog::watch(&live, timeouts.watchdog).await?;
@@ -192,6 +185,20 @@ impl Live {
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
         self.tap.cut();
+    }
+
+    /// The consumer that this task belongs to is gone.
+    pub(super) fn leaves(&self, task: JoinHandle<()>) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|task| !task.is_finished());
+        leaving.push(task);
+    }
+
+    /// Waits until those who left have given back what they held, so that it comes before what was published later.
+    pub(super) async fn has_left(&self) {
+        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        // Where it takes too long it comes a little later.
+        let _ = timeout(self.call, futures::future::join_all(leaving)).await;
     }
 
     /// Opens a channel; dropped, it closes.

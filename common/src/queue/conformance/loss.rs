@@ -14,7 +14,7 @@ use crate::queue::DELIVERY_LIMIT;
 /// A consumer that gives up waiting, thousands of times and at every moment, gets every message once, and none counts as
 /// delivered before.
 pub async fn waiting_can_be_given_up(broker: &impl TestBroker) {
-    let count = 3000;
+    let count = 1500;
     let queue = broker.connect().await;
     let mut consumer = consume(&*queue, WORK).await;
     let publishing = async {
