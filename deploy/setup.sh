@@ -112,6 +112,12 @@ install_minio() {
     fi
 }
 
+# Tests start nodes of their own from its scripts; the package's own service is not wanted and, where this installs it, not
+# started (below).
+need_rabbitmq() {
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
+}
+
 install_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
     local command="apt-get install -y --no-install-recommends ${packages[*]}"
@@ -122,12 +128,28 @@ install_packages() {
     else
         say "installing from apt: ${packages[*]}"
         export DEBIAN_FRONTEND=noninteractive
+        # Debian's packages start the services that they bring, unless this says no; a policy that is there already stays.
+        local policy=/usr/sbin/policy-rc.d ours=no
+        case " ${packages[*]} " in
+            *" rabbitmq-server "*)
+                if [ ! -e "$policy" ]; then
+                    ours=yes
+                    printf '#!/bin/sh\nexit 101\n' >"$policy"
+                    chmod 755 "$policy"
+                fi
+                ;;
+        esac
         # An unreachable source is no failure yet: the lists at hand may do.
         apt-get update -q </dev/null || true
         if $command -q </dev/null; then
             say "installed from apt: ${packages[*]}"
         else
             problems+=("apt-get failed (is the network there?); once it works: apt-get update && $command")
+        fi
+        if [ "$ours" = yes ]; then
+            rm -f "$policy"
+            # Not at the next start of the machine either.
+            if have systemctl; then systemctl disable --quiet rabbitmq-server.service 2>/dev/null || true; fi
         fi
     fi
 }
@@ -173,6 +195,7 @@ for target in "$@"; do
         test)
             need_rust
             need_ffmpeg
+            need_rabbitmq
             need_tool cargo-nextest
             need_tool schemathesis
             minio=yes

@@ -2,6 +2,8 @@
 //!
 //! One conformance suite runs on every implementation.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod memory;
@@ -14,6 +16,8 @@ use bytes::Bytes;
 
 use crate::job::{ClassName, Lane};
 
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpConfig, AmqpQueue, AmqpTimeouts, AmqpUrl, AmqpUrlError};
 pub use memory::MemoryQueue;
 pub use starts::{StartLog, StartLogError};
 
@@ -97,7 +101,7 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// Puts a message into a queue; when this returns, the queue has it.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`], [`QueueError::Refused`].
+    /// [`QueueError::Unavailable`], [`QueueError::Refused`], [`QueueError::Mismatch`].
     async fn publish(&self, queue: QueueName, body: Bytes) -> Result<(), QueueError>;
 
     /// Starts taking messages from a queue.

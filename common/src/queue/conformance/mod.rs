@@ -148,7 +148,8 @@ pub async fn messages_a_second(broker: &impl TestBroker, count: usize) -> f64 {
 }
 
 /// Runs every test of the suite; `$fresh` is an async function or closure that returns a fresh
-/// [`TestBroker`](crate::queue::conformance::TestBroker), and `$cases` how many random histories are played.
+/// [`TestBroker`](crate::queue::conformance::TestBroker), or nothing where there is none to test, and has said so. `$cases`
+/// is how many random histories are played.
 #[macro_export]
 macro_rules! queue_suite {
     ($fresh:expr, cases: $cases:expr) => {
@@ -181,7 +182,9 @@ macro_rules! queue_suite {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                $crate::queue::conformance::$name(&$fresh().await).await;
+                if let Some(broker) = $fresh().await {
+                    $crate::queue::conformance::$name(&broker).await;
+                }
             }
         )*
     };

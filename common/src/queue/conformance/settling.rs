@@ -171,7 +171,7 @@ pub(super) async fn consume_again(broker: &impl TestBroker, name: QueueName) -> 
     .await
 }
 
-/// When connections break, whoever waits is told, and messages stay: the delivered ones come again, in order.
+/// When connections break, whoever waits is told, and messages stay: the delivered ones come again, in whatever order.
 pub async fn a_broken_connection_loses_nothing(broker: &impl TestBroker) {
     let queue = broker.connect().await;
     let mut one = consume(&*queue, WORK).await;
@@ -196,7 +196,10 @@ pub async fn a_broken_connection_loses_nothing(broker: &impl TestBroker) {
     assert!(matches!(gone, Err(QueueError::Unavailable(_))), "{gone:?}");
 
     let (_queue, mut consumer) = consume_again(broker, WORK).await;
-    assert_eq!(take(&mut consumer, 4).await, numbers(0..4));
+    let mut bodies = take(&mut consumer, 4).await;
+    // Two consumers held one each, and the broker may notice the end of either first.
+    bodies.sort();
+    assert_eq!(bodies, numbers(0..4));
     nothing_comes(&mut consumer).await;
 }
 

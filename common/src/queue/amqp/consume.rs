@@ -1,0 +1,400 @@
+//! Consuming: one task a consumer, which has a channel for itself and alone speaks on it.
+//!
+//! What is delivered is settled by the task that received it, on the channel that it came on; nobody else knows a delivery's
+//! tag. When the channel ends, the task ends, and what was not settled comes again.
+//!
+//! A subscription is taken out when a message is wanted and ended with the delivery: with a prefetch of one alone, the broker
+//! would put the next message into the hands of who is not ready for it, where nobody else could take it and a crash would
+//! count against it. Only on the control queue it stays, since there it is a place in line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::connection::{Live, within};
+use super::topology;
+use crate::queue::{Consumer, Delivery, QueueError, QueueName, Settle};
+
+/// How long a subscription outlives a wait that was given up: who waits in a loop gives up and comes back all the time. A
+/// message that comes meanwhile is kept for the next wait.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Starts to consume.
+pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpConsumer, QueueError> {
+    topology::declare(&live, queue).await?;
+    live.has_left().await;
+    let channel = live.channel().await?;
+    let one = channel.basic_qos(1, BasicQosOptions::default());
+    within(live.call, "limiting deliveries", one).await?;
+    let (results, arrived) = mpsc::channel(2);
+    let (wish, wanted) = watch::channel(false);
+    let gone = Arc::new(AtomicBool::new(false));
+    let task = Task {
+        live: Arc::clone(&live),
+        channel,
+        queue,
+        results,
+        wanted,
+        gone: Arc::clone(&gone),
+    };
+    let first = if task.stays() {
+        Some(task.subscribe().await?)
+    } else {
+        None
+    };
+    let task = Some(tokio::spawn(task.run(first)));
+    Ok(AmqpConsumer {
+        arrived,
+        wish,
+        gone,
+        live,
+        task,
+    })
+}
+
+/// The consumer's end of the task.
+pub(super) struct AmqpConsumer {
+    arrived: mpsc::Receiver<Result<Delivery, QueueError>>,
+    /// Whether somebody waits.
+    wish: watch::Sender<bool>,
+    gone: Arc<AtomicBool>,
+    live: Arc<Live>,
+    task: Option<JoinHandle<()>>,
+}
+
+#[async_trait]
+impl Consumer for AmqpConsumer {
+    async fn next(&mut self) -> Result<Delivery, QueueError> {
+        let _wish = Wish::make(&self.wish);
+        // It takes something only in the moment in which it returns it.
+        let arrived = self.arrived.recv().await;
+        arrived.unwrap_or_else(|| Err(QueueError::Unavailable("the consumer has ended".to_owned())))
+    }
+}
+
+impl Drop for AmqpConsumer {
+    fn drop(&mut self) {
+        // The task sees that nobody receives; this is for who acknowledges before it does.
+        self.gone.store(true, Ordering::SeqCst);
+        if let Some(task) = self.task.take() {
+            self.live.leaves(task);
+        }
+    }
+}
+
+/// Somebody waits, until this is dropped.
+struct Wish<'a>(&'a watch::Sender<bool>);
+
+impl<'a> Wish<'a> {
+    fn make(wish: &'a watch::Sender<bool>) -> Self {
+        wish.send_replace(true);
+        Self(wish)
+    }
+}
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}
+
+/// How a delivery ends; dropped without a word, it is given back.
+type Verdict = oneshot::Sender<Result<(), QueueError>>;
+
+#[derive(Debug)]
+struct AmqpSettle {
+    task: oneshot::Sender<Verdict>,
+    gone: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Settle for AmqpSettle {
+    async fn acknowledge(self: Box<Self>) -> Result<(), QueueError> {
+        let ended = || QueueError::Unavailable("the connection on which it was delivered is gone".to_owned());
+        if self.gone.load(Ordering::SeqCst) {
+            return Err(ended());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.task.send(answer).map_err(|_| ended())?;
+        answered.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+enum Next {
+    Turn,
+    /// The consumer is gone.
+    Gone,
+}
+
+enum Received {
+    Delivery(Box<lapin::message::Delivery>),
+    /// It is not wanted any more.
+    Nothing,
+    /// The consumer is gone.
+    Gone,
+}
+
+/// What runs for a consumer.
+struct Task {
+    live: Arc<Live>,
+    channel: Channel,
+    queue: QueueName,
+    results: mpsc::Sender<Result<Delivery, QueueError>>,
+    wanted: watch::Receiver<bool>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Task {
+    async fn run(mut self, mut subscription: Option<lapin::Consumer>) {
+        let error = loop {
+            match self.turn(&mut subscription).await {
+                Ok(Next::Turn) => {}
+                Ok(Next::Gone) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        // Whatever is still unsettled comes again when the channel is closed; nothing waits for the answer.
+        let closing = self.channel.close(200, "OK".into());
+        let closed = within(self.live.call, "closing a channel", closing);
+        if let Some(error) = error {
+            // A queue that was deleted is made again by who consumes next.
+            topology::forget(&self.live, self.queue).await;
+            let _ = self.results.try_send(Err(error));
+        }
+        drop(self.results);
+        let _ = closed.await;
+    }
+
+    /// Waits for a wish, for a message, and for what becomes of it.
+    async fn turn(&mut self, subscription: &mut Option<lapin::Consumer>) -> Result<Next, QueueError> {
+        let mut stream = match subscription.take() {
+            Some(stream) => stream,
+            None if self.wish().await => self.subscribe().await?,
+            None => return Ok(Next::Gone),
+        };
+        let delivery = match self.receive(&mut stream).await? {
+            Received::Delivery(delivery) => delivery,
+            Received::Nothing => return Ok(Next::Turn),
+            Received::Gone => return Ok(Next::Gone),
+        };
+        let acker = delivery.acker.clone();
+        let (task, verdict) = oneshot::channel();
+        let gone = Arc::clone(&self.gone);
+        let settle = Box::new(AmqpSettle { task, gone });
+        if self.results.try_send(Ok(handed_over(*delivery, settle))).is_err() {
+            return Ok(Next::Gone);
+        }
+        let verdict = tokio::select! {
+            biased;
+            () = self.results.closed() => {
+                // Said, and not left to the end of the channel, which the queue hears of some time later.
+                self.unsubscribe(&stream, true).await?;
+                self.settle(&acker, None).await?;
+                return Ok(Next::Gone);
+            }
+            verdict = verdict => verdict.ok(),
+            // With one delivery unsettled no other can come: this is the end of the connection, or of the channel.
+            ended = stream.next() => return Err(ended.and_then(Result::err).map_or_else(cancelled, lost)),
+        };
+        if self.stays() || *self.wanted.borrow() {
+            *subscription = Some(stream);
+        } else {
+            self.unsubscribe(&stream, true).await?;
+        }
+        self.settle(&acker, verdict).await?;
+        Ok(Next::Turn)
+    }
+
+    /// Waits for a message as long as one is wanted.
+    async fn receive(&mut self, stream: &mut lapin::Consumer) -> Result<Received, QueueError> {
+        let stays = self.stays();
+        let delivery = tokio::select! {
+            biased;
+            () = self.results.closed() => return Ok(Received::Gone),
+            delivery = stream.next() => Some(delivery.ok_or_else(cancelled)?),
+            () = no_wish(&mut self.wanted), if !stays => None,
+        };
+        let delivery = match delivery {
+            Some(delivery) => Some(delivery),
+            None => {
+                self.unsubscribe(stream, false).await?;
+                // What was on its way comes before the end.
+                stream.next().await
+            }
+        };
+        match delivery {
+            Some(delivery) => Ok(Received::Delivery(Box::new(delivery.map_err(lost)?))),
+            None => Ok(Received::Nothing),
+        }
+    }
+
+    async fn settle(&self, acker: &lapin::Acker, verdict: Option<Verdict>) -> Result<(), QueueError> {
+        let call = self.live.call;
+        let Some(answer) = verdict else {
+            // Not `nack`, which RabbitMQ 4.3 does not count as a delivery.
+            let options = BasicRejectOptions { requeue: true };
+            return usable(within(call, "giving back", acker.reject(options)).await?);
+        };
+        let done = within(call, "acknowledging", acker.ack(BasicAckOptions::default())).await;
+        let done = done.and_then(usable);
+        let told = done
+            .as_ref()
+            .map(|()| ())
+            .map_err(|e| QueueError::Unavailable(e.to_string()));
+        // Who acknowledges may have stopped waiting.
+        let _ = answer.send(told);
+        done
+    }
+
+    /// Whether the subscription outlives a delivery.
+    fn stays(&self) -> bool {
+        self.queue == QueueName::Control
+    }
+
+    /// Waits until a message is wanted. False if the consumer is gone.
+    async fn wish(&mut self) -> bool {
+        let wanted = &mut self.wanted;
+        tokio::select! {
+            biased;
+            () = self.results.closed() => false,
+            wish = wanted.wait_for(|wanted| *wanted) => wish.is_ok(),
+        }
+    }
+
+    async fn subscribe(&self) -> Result<lapin::Consumer, QueueError> {
+        let name = self.queue.to_string();
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        // A tag of the broker's: the last subscription may still hold something under its own.
+        let subscribing = self.channel.basic_consume(name.into(), "".into(), options, arguments);
+        within(self.live.call, "consuming", subscribing).await
+    }
+
+    /// Ends a subscription; without waiting, what is sent next is still done after it.
+    async fn unsubscribe(&self, stream: &lapin::Consumer, nowait: bool) -> Result<(), QueueError> {
+        let cancelling = self.channel.basic_cancel(stream.tag(), BasicCancelOptions { nowait });
+        within(self.live.call, "ending a subscription", cancelling).await
+    }
+}
+
+/// Until nobody has waited for a while.
+async fn no_wish(wanted: &mut watch::Receiver<bool>) {
+    loop {
+        if wanted.wait_for(|wanted| !wanted).await.is_err() {
+            // The consumer is gone, which is noticed elsewhere.
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = sleep(LINGER) => return,
+            _ = wanted.wait_for(|wanted| *wanted) => {}
+        }
+    }
+}
+
+fn cancelled() -> QueueError {
+    QueueError::Unavailable("the broker ended the consumer".to_owned())
+}
+
+fn handed_over(delivery: lapin::message::Delivery, settle: Box<dyn Settle>) -> Delivery {
+    Delivery {
+        deliveries_before: deliveries_before(&delivery.properties),
+        dead_from: dead_from(&delivery.properties),
+        body: delivery.data.into(),
+        settle: Some(settle),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn lost(error: lapin::Error) -> QueueError {
+    QueueError::Unavailable(format!("consuming: {error}"))
+}
+
+/// The library says whether a delivery could still be settled: on a channel that is gone it cannot.
+fn usable(usable: bool) -> Result<(), QueueError> {
+    if usable {
+        Ok(())
+    } else {
+        Err(QueueError::Unavailable(
+            "the channel on which it was delivered is gone".to_owned(),
+        ))
+    }
+}
+
+fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPValue> {
+    properties.headers().as_ref()?.inner().get(name)
+}
+
+/// Quorum queues count the deliveries that came to nothing; the first comes without a count.
+fn deliveries_before(properties: &BasicProperties) -> u32 {
+    let count = match header(properties, "x-delivery-count") {
+        Some(AMQPValue::LongLongInt(count)) => *count,
+        Some(AMQPValue::LongInt(count)) => i64::from(*count),
+        Some(AMQPValue::LongUInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortUInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortShortInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortShortUInt(count)) => i64::from(*count),
+        _ => 0,
+    };
+    u32::try_from(count.max(0)).unwrap_or(u32::MAX)
+}
+
+/// Where a dead letter died first; from the history of its deaths, newest first, where that is not said by itself.
+fn dead_from(properties: &BasicProperties) -> Option<String> {
+    let text = |value: &AMQPValue| match value {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    };
+    let first = header(properties, "x-first-death-queue").and_then(text);
+    first.or_else(|| match header(properties, "x-death")? {
+        AMQPValue::FieldArray(deaths) => match deaths.as_slice().last()? {
+            AMQPValue::FieldTable(death) => death.inner().get("queue").and_then(text),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(headers: &[(&str, AMQPValue)]) -> BasicProperties {
+        let mut table = FieldTable::default();
+        for (name, value) in headers {
+            table.insert((*name).into(), value.clone());
+        }
+        BasicProperties::default().with_headers(table)
+    }
+
+    #[test]
+    fn counts_and_origins_are_read_from_the_headers() {
+        let none = BasicProperties::default();
+        assert_eq!((deliveries_before(&none), dead_from(&none)), (0, None));
+        let counted = properties(&[("x-delivery-count", AMQPValue::LongLongInt(3))]);
+        assert_eq!((deliveries_before(&counted), dead_from(&counted)), (3, None));
+
+        let death = |queue: &str| {
+            let mut death = FieldTable::default();
+            death.insert("queue".into(), AMQPValue::LongString(queue.into()));
+            AMQPValue::FieldTable(death)
+        };
+        let deaths = AMQPValue::FieldArray(vec![death("later"), death("first")].into());
+        let dead = properties(&[("x-death", deaths.clone())]);
+        assert_eq!(dead_from(&dead).as_deref(), Some("first"));
+        let named = ("x-first-death-queue", AMQPValue::LongString("named".into()));
+        assert_eq!(
+            dead_from(&properties(&[("x-death", deaths), named])).as_deref(),
+            Some("named")
+        );
+    }
+}
