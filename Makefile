@@ -28,7 +28,8 @@ setup: ## install what demo, test and lint need (each of them also does it by it
 .PHONY: demo
 demo: ## start the server, upscale a bundled photo and clip through it, stop it: about a minute; results in .demo/
 	@deploy/setup.sh demo
-	cargo build -p clearfleet -p vdsr
+	@# All programs: with these features, what is built here is not built again for the tests.
+	cargo build --workspace --bins
 	@deploy/demo/run.sh
 
 .PHONY: run
@@ -47,6 +48,12 @@ test: ## all tests
 	@tests=$$(sed -n 's/^<testsuites .*tests="\([0-9]*\)" skipped="\([0-9]*\)".*time="\([0-9]*\).*/\1 tests passed in \3 s, \2 skipped/p' $(junit)); \
 	docs=$$(awk '/^test result:/ { n += $$4 } END { print n + 0 }' $(doctests)); \
 	echo "make test: $$tests; $$docs documentation tests passed."
+
+.PHONY: fleet
+fleet: ## the tests of a fleet, on a real RabbitMQ and MinIO: some minutes
+	@deploy/setup.sh fleet
+	cargo nextest run --workspace --no-tests=fail --ignore-default-filter \
+		-E 'binary(fleet) | (package(clearfleet-common) & binary(queue))'
 
 .PHONY: lint
 lint: ## formatting, dependencies, scripts, spelling, clippy, documentation

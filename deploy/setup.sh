@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|lint|bench …
+#   deploy/setup.sh demo|test|fleet|lint|bench …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -192,10 +192,16 @@ for target in "$@"; do
             need_rust
             need_ffmpeg
             ;;
-        test)
+        fleet)
             need_rust
             need_ffmpeg
             need_rabbitmq
+            need_tool cargo-nextest
+            minio=yes
+            ;;
+        test)
+            need_rust
+            need_ffmpeg
             need_tool cargo-nextest
             need_tool schemathesis
             minio=yes
@@ -209,7 +215,7 @@ for target in "$@"; do
             need_tool typos
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|lint|bench …" >&2
+            echo "usage: deploy/setup.sh demo|test|fleet|lint|bench …" >&2
             exit 2
             ;;
     esac

@@ -2,6 +2,8 @@
 //!
 //! Knows no model and no ffmpeg; [`job`] and [`schedule`] know no storage and no queue.
 
+#[cfg(all(feature = "amqp", feature = "cli"))]
+pub mod args;
 mod code;
 pub mod config;
 pub mod job;
@@ -10,6 +12,7 @@ pub mod queue;
 pub mod schedule;
 mod shutdown;
 pub mod storage;
+pub mod telemetry;
 
 pub use code::{ErrorClass, ErrorCode};
 pub use journal::Journal;

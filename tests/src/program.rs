@@ -32,6 +32,17 @@ pub fn program() -> PathBuf {
     path
 }
 
+/// Where the built `clearfleet-worker` is: beside the program.
+fn worker_program() -> PathBuf {
+    let path = program().with_file_name("clearfleet-worker");
+    assert!(
+        path.is_file(),
+        "{} does not exist: run `cargo build -p clearfleet-worker` first",
+        path.display()
+    );
+    path
+}
+
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -57,6 +68,11 @@ impl Call {
         }
         command.stdin(Stdio::null());
         Self(command)
+    }
+
+    /// `clearfleet-worker` with no argument yet.
+    pub fn worker() -> Self {
+        Self::of(&worker_program())
     }
 
     /// `clearfleet upscale` by plain enlargement.

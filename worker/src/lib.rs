@@ -2,6 +2,7 @@
 //!
 //! [`steps`] are the pipeline, one file a step; [`media`] is everything that touches ffmpeg or a picture file.
 
+pub mod cli;
 mod error;
 pub mod media;
 pub mod service;

@@ -4,8 +4,6 @@ mod admin;
 #[cfg(feature = "standalone")]
 mod backup;
 mod client;
-#[cfg(feature = "standalone")]
-mod engine;
 mod exit;
 #[cfg(feature = "standalone")]
 mod interrupt;
@@ -26,11 +24,10 @@ mod values;
 mod verify;
 mod watch;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use clearfleet_common::telemetry::log_to_stderr;
 
 /// Self-hosted super resolution for photos and videos.
 #[derive(Debug, Parser)]
@@ -78,14 +75,10 @@ impl Command {
 
 /// Reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
-    few_arenas();
+    #[cfg(feature = "standalone")]
+    clearfleet_worker::cli::process::few_arenas();
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("CLEARFLEET_LOG").unwrap_or_else(|_| EnvFilter::new(cli.command.log_level()));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    log_to_stderr(cli.command.log_level());
     match cli.command {
         #[cfg(feature = "standalone")]
         Command::Upscale(args) => upscale::run(&args),
@@ -100,15 +93,5 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::run(&args),
         #[cfg(feature = "standalone")]
         Command::Restore(args) => restore::run(&args),
-    }
-}
-
-/// Keeps glibc from giving every thread a heap of its own: batches come and go with their threads, and what those heaps
-/// keep would grow with the length of a video.
-fn few_arenas() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: called before any other thread is started; it only sets a number that later allocations look at.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

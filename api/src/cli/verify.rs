@@ -13,9 +13,10 @@ use clearfleet_worker::verify::{Report, Verdict, VerifyRequest, verify};
 
 use super::exit::exit_code;
 use super::interrupt::Interrupt;
-use super::local::{self, LimitArgs};
+use super::local;
 use super::report::Reporter;
 use super::values::moment;
+use clearfleet_worker::cli::LimitArgs;
 
 /// Decode a source and its result, and check them against each other.
 #[derive(Debug, Args)]

@@ -4,37 +4,13 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use clearfleet_common::job::State;
-use prometheus::core::Collector;
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use clearfleet_common::telemetry;
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use strum::VariantArray;
 
 use crate::records::Records;
 
-/// Declares the metrics: a field's documentation is the help text, so that nobody writes it twice.
-macro_rules! metrics {
-    ($(#[$outer:meta])* pub struct $name:ident { $(#[doc = $help:literal] $field:ident: $kind:ty = $metric:literal [$($label:literal),*],)* }) => {
-        $(#[$outer])*
-        pub struct $name {
-            registry: Registry,
-            $(#[doc = $help] $field: $kind,)*
-        }
-
-        impl $name {
-            /// Metrics that count from 0, in a registry of their own.
-            pub fn new() -> Self {
-                let registry = Registry::new();
-                Self {
-                    $($field: register(&registry, <$kind as Metric>::make($metric, $help.trim(), &[$($label),*])),)*
-                    registry,
-                }
-            }
-        }
-    };
-}
-
-metrics! {
+clearfleet_common::metrics! {
     /// The metrics of one process.
     #[derive(Debug)]
     pub struct Metrics {
@@ -48,55 +24,6 @@ metrics! {
         streams: IntGauge = "clearfleet_http_event_streams" [],
         /// Jobs of all owners, by state.
         jobs: IntGaugeVec = "clearfleet_jobs" ["state"],
-    }
-}
-
-/// What a field of [`Metrics`] can be.
-trait Metric: Collector + Clone + Sized + 'static {
-    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self>;
-}
-
-impl Metric for IntCounter {
-    fn make(name: &str, help: &str, _: &[&str]) -> prometheus::Result<Self> {
-        Self::new(name, help)
-    }
-}
-
-impl Metric for IntGauge {
-    fn make(name: &str, help: &str, _: &[&str]) -> prometheus::Result<Self> {
-        Self::new(name, help)
-    }
-}
-
-impl Metric for IntCounterVec {
-    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
-        Self::new(Opts::new(name, help), labels)
-    }
-}
-
-impl Metric for IntGaugeVec {
-    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
-        Self::new(Opts::new(name, help), labels)
-    }
-}
-
-impl Metric for HistogramVec {
-    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
-        let buckets = vec![0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0];
-        Self::new(HistogramOpts::new(name, help).buckets(buckets), labels)
-    }
-}
-
-fn register<M: Metric>(registry: &Registry, metric: prometheus::Result<M>) -> M {
-    let metric = metric.expect("names and labels are written above, and are valid");
-    let registered = registry.register(Box::new(metric.clone()));
-    registered.expect("no two names above are equal");
-    metric
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -143,9 +70,7 @@ impl Metrics {
             let gauge = self.jobs.with_label_values(&[<&str>::from(*state)]);
             gauge.set(i64::try_from(jobs).unwrap_or(i64::MAX));
         }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+        telemetry::text(&self.registry)
     }
 }
 

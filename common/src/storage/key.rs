@@ -74,6 +74,8 @@ pub enum ObjectKey {
     Class(ClassName),
     /// Says that somebody is to be told when the job ends, and how far that is.
     Hook(JobId),
+    /// What a process tries the store with when it starts; gone a moment later.
+    Trial(Uuid),
 }
 
 /// What keys begin with, for listing.
@@ -123,7 +125,7 @@ impl ObjectKey {
             | Self::CurrentModels
             | Self::Class(_)
             | Self::Hook(_) => "application/json",
-            Self::Active(_) => "text/plain",
+            Self::Active(_) | Self::Trial(_) => "text/plain",
             Self::Thumbnail(_) | Self::Pair(..) => "image/webp",
             Self::Source(_) | Self::Segment(..) | Self::Result(..) | Self::Preview(..) | Self::Model(_) => {
                 "application/octet-stream"
@@ -191,6 +193,7 @@ impl fmt::Display for ObjectKey {
             Self::CurrentModels => write!(f, "{}current.json", KeyPrefix::Models),
             Self::Class(class) => write!(f, "{}{class}.json", KeyPrefix::Classes),
             Self::Hook(job) => write!(f, "{}{job}.json", KeyPrefix::Hooks),
+            Self::Trial(id) => write!(f, "trials/{id}"),
         }
     }
 }
@@ -272,6 +275,7 @@ mod tests {
                 "classes/default.json".to_owned(),
             ),
             (ObjectKey::Hook(JobId::LOCAL), format!("hooks/{job}.json")),
+            (ObjectKey::Trial(id), format!("trials/{id}")),
         ] {
             assert_eq!(key.to_string(), expected);
         }

@@ -1,6 +1,7 @@
 //! Everything that is stored: the names, and the S3 client that keeps it.
 
 mod client;
+mod conditions;
 mod config;
 #[cfg(feature = "embedded")]
 pub mod embedded;

@@ -50,6 +50,7 @@ suite! {
     races::one_of_eight_completes(storage),
     races::one_of_eight_replaces(storage),
     races::a_counter_ends_exact(storage),
+    races::a_store_that_honours_conditions_is_taken(storage),
     faults::wrong_credentials_are_denied(config),
     faults::a_lost_answer_to_a_conditional_write_is_found_out(config),
     faults::reading_goes_on_after_breaks(config),

@@ -1,8 +1,14 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clearfleet_common::job::JobId;
-use clearfleet_common::storage::{ObjectKey, Storage, Version};
+use clearfleet_common::storage::{
+    KeyPrefix, Listed, ObjectKey, Storage, StorageConfig, StorageError, StorageTimeouts, Version,
+};
+use futures::TryStreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
 use crate::backend::noise;
@@ -101,4 +107,54 @@ pub(crate) async fn a_counter_ends_exact(storage: &Storage) {
     });
     futures::future::join_all(raises).await;
     assert_eq!(&*storage.get(key).await.unwrap().unwrap().body, b"160");
+}
+
+/// What a process tries at its start leaves nothing behind.
+pub(crate) async fn a_store_that_honours_conditions_is_taken(storage: &Storage) {
+    storage.must_honour_conditions().await.unwrap();
+    let left: Vec<Listed> = storage.list(KeyPrefix::All).try_collect().await.unwrap();
+    assert_eq!(left, []);
+}
+
+/// A store that takes every write whatever its conditions, as some do.
+async fn careless_store() -> StorageConfig {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                // A call sends its head and its few bytes at once, or waits for nothing in between.
+                while client.read_buf(&mut seen).await.is_ok_and(|read| read > 0) {
+                    let is_whole = |seen: &[u8]| seen.windows(4).any(|four| four == b"\r\n\r\n");
+                    if is_whole(&seen) {
+                        let answer = "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        // Whoever is gone by now does not wait for it.
+                        let _ = client.write_all(answer.as_bytes()).await;
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    StorageConfig {
+        endpoint,
+        region: "us-east-1".to_owned(),
+        bucket: "careless".to_owned(),
+        access_key: "a".to_owned(),
+        secret_key: "b".to_owned().into(),
+        path_style: true,
+        signed_bodies: true,
+        timeouts: StorageTimeouts::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_is_refused_by_name() {
+    let storage = Storage::connect(&careless_store().await).await.unwrap();
+    let refused = storage.must_honour_conditions().await.unwrap_err();
+    assert!(matches!(refused, StorageError::Invalid { .. }), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.contains("careless") && said.contains("If-None-Match"), "{said}");
 }

@@ -39,6 +39,8 @@ pub(super) async fn announce(core: Arc<Core>) {
 
 impl Core {
     fn announcement(&self) -> Announcement {
+        self.metrics.holds(self.holdings.all().len());
+        self.metrics.runs_at(self.engine.pixels_per_second());
         Announcement {
             worker: self.id.clone(),
             class: self.class,

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::engine::{SharedEngine, panic_message};
 use super::holdings::{Holdings, Recall, Why};
+use super::metrics::WorkerMetrics;
 use super::source::ObjectSource;
 use super::store::{self, ObjectStore};
 use crate::media::serve::{SourceBytes, SourceServer};
@@ -43,6 +44,7 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) batch_frames: Option<u64>,
     pub(super) scratch: PathBuf,
+    pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) starts: Option<Arc<StartLog>>,
     pub(super) engine: Arc<SharedEngine>,
     pub(super) storage: Storage,
@@ -98,7 +100,8 @@ impl Core {
 
     /// A job's source as bytes.
     pub(super) fn source(&self, record: &Record) -> Arc<dyn SourceBytes> {
-        Arc::new(ObjectSource::new(&self.storage, self.runtime.clone(), &record.source))
+        let source = ObjectSource::new(&self.storage, self.runtime.clone(), &record.source);
+        Arc::new(source.counted(Arc::clone(&self.metrics)))
     }
 
     /// What the steps of a job share.

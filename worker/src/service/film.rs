@@ -248,6 +248,7 @@ impl Progress for LineTasks {
     }
 
     fn frame_done(&self) {
+        self.core.metrics.frame();
         if let Some(held) = &self.state().current {
             held.frame_done();
         }

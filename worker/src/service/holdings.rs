@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use std::time::Instant;
+
 use clearfleet_common::Stop;
 use clearfleet_common::job::{JobId, Lane, OwnerId, Task};
 use clearfleet_common::queue::Delivery;
@@ -59,6 +61,8 @@ pub(super) struct Held {
     pub(super) attempt: u32,
     /// Ends the work on it.
     pub(super) recall: Arc<Recall>,
+    /// Since when it is held.
+    pub(super) since: Instant,
     delivery: Mutex<Option<Delivery>>,
     done: AtomicU64,
     total: AtomicU64,
@@ -113,6 +117,7 @@ impl Holdings {
                 alone,
                 attempt,
                 recall,
+                since: Instant::now(),
                 delivery: Mutex::new(Some(delivery)),
                 done: AtomicU64::new(0),
                 total: AtomicU64::new(0),

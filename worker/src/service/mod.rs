@@ -17,6 +17,7 @@ mod failure;
 mod film;
 mod holdings;
 mod media;
+mod metrics;
 mod picture;
 mod preview;
 mod products;
@@ -49,6 +50,7 @@ pub use self::engine::EngineBuilder;
 use self::engine::SharedEngine;
 use self::film::BulkThread;
 use self::holdings::{Holdings, Why};
+pub use self::metrics::WorkerMetrics;
 use self::receive::{Bulk, Inlet, receive};
 pub use self::source::ObjectSource;
 use self::store::ObjectStore;
@@ -86,6 +88,8 @@ pub struct WorkerConfig {
     pub starts: Option<Arc<StartLog>>,
     /// A folder for finished results before they are stored.
     pub scratch: PathBuf,
+    /// Where it counts what it does.
+    pub metrics: Arc<WorkerMetrics>,
 }
 
 /// Starts workers.
@@ -128,6 +132,7 @@ impl Worker {
             limits: config.limits,
             batch_frames: config.batch_frames,
             scratch: config.scratch,
+            metrics: config.metrics,
             starts: config.starts,
             engine,
             store: Arc::new(ObjectStore::new(storage.clone(), Handle::current())),

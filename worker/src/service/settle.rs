@@ -68,6 +68,11 @@ impl Core {
     pub(super) async fn settle(&self, held: &Arc<Held>, end: End) {
         if let Some(delivery) = held.take_delivery() {
             tracing::debug!(job = %held.task.job, step = ?held.task.step, ?end, "a task ends");
+            let outcome = match &end {
+                End::Report(outcome) => Some(&**outcome),
+                End::Void | End::Abandon => None,
+            };
+            self.metrics.ended(held.task.step, outcome, held.since.elapsed());
             let acknowledge = match end {
                 End::Report(outcome) => self.report(held, *outcome).await,
                 End::Void => true,

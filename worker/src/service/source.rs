@@ -16,6 +16,7 @@ use futures::TryStreamExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::runtime::Handle;
 
+use super::metrics::WorkerMetrics;
 use crate::media::serve::SourceBytes;
 
 /// What is asked for where somebody begins to read: enough for the headers of most files.
@@ -60,6 +61,7 @@ pub struct ObjectSource {
     version: Version,
     len: u64,
     runtime: Handle,
+    metrics: Option<Arc<WorkerMetrics>>,
     /// The ones used last at the end.
     blocks: Mutex<VecDeque<Block>>,
 }
@@ -89,8 +91,16 @@ impl ObjectSource {
             version,
             len,
             runtime,
+            metrics: None,
             blocks: Mutex::default(),
         }
+    }
+
+    /// The same, whose reads count.
+    #[must_use]
+    pub(super) fn counted(mut self, metrics: Arc<WorkerMetrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
     }
 
     /// The block with the byte at `offset`. Where it continues one that is here, it is twice as large.
@@ -120,6 +130,9 @@ impl ObjectSource {
     /// Starts a read of these bytes, which goes on whoever waits for it.
     fn fetch(&self, range: Range<u64>) -> Shared<BoxFuture<'static, Fetched>> {
         let (storage, key, version) = (self.storage.clone(), Arc::clone(&self.key), self.version.clone());
+        if let Some(metrics) = &self.metrics {
+            metrics.read(range.end - range.start);
+        }
         let reading = self.runtime.spawn(read(storage, key, version, range.clone()));
         async move {
             reading.await.unwrap_or_else(|e| {

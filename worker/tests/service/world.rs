@@ -66,6 +66,7 @@ impl World {
             batch_frames: Some(self.batch_frames),
             limits: Limits::default(),
             scratch: self.scratch.path().to_owned(),
+            metrics: Arc::default(),
             starts: Some(Arc::clone(&self.starts)),
         };
         Worker::start(config, self.storage.clone(), Arc::new(self.queue.clone()))

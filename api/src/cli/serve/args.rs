@@ -1,21 +1,24 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use clearfleet_common::ErrorCode;
+use clearfleet_common::args::BrokerArgs;
 use clearfleet_common::job::ClassName;
 use clearfleet_worker::{Error, Result};
 use etcetera::BaseStrategy as _;
 
 use super::storage::StorageArgs;
-use crate::cli::engine::EngineArgs;
-use crate::cli::local::LimitArgs;
 use crate::owners::{ADMIN_KEY_ENV, KeyPolicy, KeySecret, QuotaArgs};
 use crate::retention::RetentionArgs;
 use crate::webhooks::{Reach, WEBHOOK_SECRET_ENV};
+use clearfleet_worker::cli::{EngineArgs, LimitArgs};
 
-/// Serve the HTTP API, with storage, queue, scheduler and workers in this one process.
+/// Serve the HTTP API, with storage, queue, scheduler and workers in this one process; or with --amqp-url as one of several
+/// that share a broker, a store and a fleet of workers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  clearfleet serve\n  \
     clearfleet serve --listen 0.0.0.0:8080 --data-dir /srv/clearfleet\n\n\
@@ -35,9 +38,16 @@ pub(in crate::cli) struct ServeArgs {
     /// How long work may go on after SIGTERM, in seconds.
     #[arg(long, env = "CLEARFLEET_GRACE", value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     pub(super) grace: Duration,
-    /// Name of the pool that this process's workers form.
-    #[arg(long, env = "CLEARFLEET_CLASS", value_name = "NAME", default_value_t)]
-    pub(super) class: ClassName,
+    /// Pools of workers that jobs may ask for, the first for those that ask for none; workers of this process are in it.
+    /// A rate is what one worker makes in pixels of results a second, for estimates before the first was heard of.
+    #[arg(
+        long,
+        env = "CLEARFLEET_CLASSES",
+        value_name = "NAME[=RATE],…",
+        value_delimiter = ',',
+        default_value = "default"
+    )]
+    class: Vec<ClassArg>,
     /// Frames of a batch in place of about half a minute's work.
     #[arg(long, env = "CLEARFLEET_BATCH_FRAMES", value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) batch_frames: Option<u64>,
@@ -70,10 +80,58 @@ pub(in crate::cli) struct ServeArgs {
     #[command(flatten)]
     pub(super) retention: RetentionArgs,
     #[command(flatten)]
+    pub(super) broker: BrokerArgs,
+    #[command(flatten)]
     pub(super) storage: StorageArgs,
 }
 
+/// A pool of workers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ClassArg {
+    name: ClassName,
+    rate: Option<f64>,
+}
+
+impl FromStr for ClassArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, rate) = match text.split_once('=') {
+            Some((name, rate)) => (name, Some(rate)),
+            None => (text, None),
+        };
+        let rate = rate.map(|rate| {
+            rate.parse()
+                .map_err(|_| format!("{rate:?} is no number of pixels a second"))
+        });
+        let rate: Option<f64> = rate.transpose()?;
+        if rate.is_some_and(|rate| !(rate.is_finite() && rate >= 1.0)) {
+            return Err(format!("{text:?}: a rate is at least one pixel a second"));
+        }
+        Ok(Self {
+            name: name.parse().map_err(|e| format!("{name:?}: {e}"))?,
+            rate,
+        })
+    }
+}
+
 impl ServeArgs {
+    /// The pools that jobs may ask for; the first is that of jobs which ask for none.
+    pub(super) fn classes(&self) -> Vec<ClassName> {
+        self.class.iter().map(|class| class.name).collect()
+    }
+
+    /// The pool of this process's workers.
+    pub(super) fn own_class(&self) -> ClassName {
+        self.class.first().map_or_else(ClassName::default, |class| class.name)
+    }
+
+    /// What a worker of a pool makes in a second before one was heard of, where that is said, or is `own` for the first.
+    pub(super) fn rates(&self, own: f64) -> BTreeMap<ClassName, f64> {
+        let rate = |(n, class): (usize, &ClassArg)| Some((class.name, class.rate.or((n == 0).then_some(own))?));
+        self.class.iter().enumerate().filter_map(rate).collect()
+    }
+
     /// Where everything is kept.
     ///
     /// # Errors
@@ -118,4 +176,20 @@ pub(in crate::cli) fn data_dir(named: Option<&std::path::Path>) -> Result<PathBu
 
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_have_names_and_may_have_rates() {
+        let class = |text: &str| text.parse::<ClassArg>();
+        let cpu = class("cpu").unwrap();
+        assert_eq!((cpu.name.as_str(), cpu.rate), ("cpu", None));
+        assert_eq!(class("h100=6e8").unwrap().rate, Some(6e8));
+        for refused in ["", "=5", "a b", "cpu=", "cpu=fast", "cpu=0", "cpu=inf"] {
+            assert!(class(refused).is_err(), "{refused}");
+        }
+    }
 }

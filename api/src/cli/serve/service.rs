@@ -11,7 +11,7 @@ use clearfleet_common::queue::{MemoryQueue, Queue, StartLog};
 use clearfleet_common::schedule::Rules;
 use clearfleet_common::storage::Storage;
 use clearfleet_common::storage::embedded::{EmbeddedError, EmbeddedServer, EmbeddedStore};
-use clearfleet_worker::service::{Worker, WorkerConfig, WorkerHandle};
+use clearfleet_worker::service::{Worker, WorkerConfig, WorkerHandle, WorkerMetrics};
 use clearfleet_worker::{Error, Result};
 use futures::future::join_all;
 use tokio::net::TcpListener;
@@ -20,13 +20,13 @@ use tokio_util::task::TaskTracker;
 
 use super::ServeArgs;
 use crate::backup::{Backup, STORE_FOLDER};
-use crate::cli::engine::Devices;
 use crate::http::{self, AppState, Authenticator, ConnectionLimits, HttpConfig, NoKeys};
 use crate::owners::{Bootstrap, Counted, Keys, Quotas};
 use crate::records::Records;
 use crate::retention::sweep_daily;
 use crate::scheduler::Shell;
 use crate::webhooks::{HookCounts, HookSecrets, Webhooks};
+use clearfleet_worker::cli::Devices;
 
 /// How long reading all records may take before requests are taken anyway.
 const RECORDS: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ impl Service {
     /// cannot be used; `Internal`.
     pub(super) async fn start(args: &ServeArgs, data_dir: &Path, address: SocketAddr) -> Result<Self> {
         let (storage, embedded) = open_store(args, data_dir).await?;
-        let queue: Arc<dyn Queue> = Arc::new(MemoryQueue::new());
+        let queue = queue(args)?;
         let (stop, streams) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
 
@@ -100,7 +100,12 @@ impl Service {
             None => (state, None),
         };
         tasks.spawn(webhooks.run(stop.clone()));
-        let workers = workers(&parts).await?;
+        let workers = if args.broker.is_named() {
+            // They are processes of their own.
+            Vec::new()
+        } else {
+            workers(&parts).await?
+        };
         if !records.wait_loaded(RECORDS).await {
             tracing::warn!("not all records are read yet; lists are not whole until they are");
         }
@@ -150,6 +155,10 @@ async fn open_store(
             let message = format!("the store at {} cannot be used", config.endpoint);
             Error::new(ErrorCode::SettingsInvalid, message).because(e)
         })?;
+        storage.must_honour_conditions().await.map_err(|e| {
+            let message = format!("the store at {} cannot be used", config.endpoint);
+            Error::new(ErrorCode::SettingsInvalid, message).because(e)
+        })?;
         std::fs::create_dir_all(data_dir).map_err(|e| Error::write(data_dir.display(), e))?;
         return Ok((storage, None));
     }
@@ -174,12 +183,25 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     joined.unwrap_or_else(|e| Err(Error::internal("a thread panicked").because(e)))
 }
 
-/// What schedules in one process: nothing that an earlier process published can be with anybody.
+/// The broker that the options name; else a queue in this process.
+fn queue(args: &ServeArgs) -> Result<Arc<dyn Queue>> {
+    let Some(broker) = args.broker.queue(&format!("clearfleet {}", std::process::id())) else {
+        return Ok(Arc::new(MemoryQueue::new()));
+    };
+    if args.storage.config().is_none() {
+        let message = "a broker is for a fleet, which needs a store that all of it reaches: --s3-endpoint";
+        return Err(Error::new(ErrorCode::SettingsInvalid, message));
+    }
+    Ok(Arc::new(broker))
+}
+
+/// What schedules in one process need not listen for long: nothing that an earlier process published can be with anybody.
 fn rules(args: &ServeArgs) -> Rules {
+    let usual = Rules::default();
     Rules {
-        listen: LISTEN,
-        fallback_rates: [(args.class, args.engine.pixels_per_second(USUAL_PIXELS))].into(),
-        ..Rules::default()
+        listen: if args.broker.is_named() { usual.listen } else { LISTEN },
+        fallback_rates: args.rates(args.engine.pixels_per_second(USUAL_PIXELS)),
+        ..usual
     }
 }
 
@@ -210,7 +232,7 @@ async fn state(parts: &Parts<'_>, streams: &CancellationToken) -> Result<AppStat
     };
     let config = HttpConfig {
         limits: args.limits.into(),
-        classes: vec![args.class],
+        classes: args.classes(),
         webhooks: args.reach(),
         places: args.storage.places(storage.bucket())?,
         ..HttpConfig::default()
@@ -255,10 +277,12 @@ async fn workers(parts: &Parts<'_>) -> Result<Vec<WorkerHandle>> {
     };
     let starts = Arc::new(blocking(opened).await?);
     let Devices { first, others, weights } = args.engine.devices()?;
+    // Of all of them together.
+    let metrics = Arc::new(WorkerMetrics::new());
     let mut workers = Vec::new();
     for (n, device) in std::iter::once(first).chain(others).enumerate() {
         let config = WorkerConfig {
-            class: args.class,
+            class: args.own_class(),
             lanes: vec![Lane::Interactive, Lane::Bulk],
             media: n == 0,
             engine: device.builder,
@@ -268,6 +292,7 @@ async fn workers(parts: &Parts<'_>) -> Result<Vec<WorkerHandle>> {
             batch_frames: args.batch_frames,
             limits: args.limits.into(),
             scratch: scratch.clone(),
+            metrics: Arc::clone(&metrics),
             starts: Some(Arc::clone(&starts)),
         };
         workers.push(Worker::start(config, parts.storage.clone(), Arc::clone(parts.queue)).await?);

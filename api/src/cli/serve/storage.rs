@@ -1,7 +1,8 @@
 //! Where objects are kept, on the command line of a server.
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::storage::{Secret, StorageConfig, StorageTimeouts};
+use clearfleet_common::args::S3Args;
+use clearfleet_common::storage::StorageConfig;
 use clearfleet_worker::{Error, Result};
 
 use crate::http::AllowedPlace;
@@ -10,26 +11,8 @@ use crate::http::AllowedPlace;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Storage")]
 pub(super) struct StorageArgs {
-    /// An S3 store to keep everything in, in place of the data folder. A bucket is of one server.
-    #[arg(long, env = "CLEARFLEET_S3_ENDPOINT", value_name = "URL", requires_all = ["s3_access_key", "s3_secret_key"])]
-    s3_endpoint: Option<String>,
-    /// Its region.
-    #[arg(long, env = "CLEARFLEET_S3_REGION", value_name = "NAME", default_value = "us-east-1")]
-    s3_region: String,
-    /// The bucket in it; it is made where it is not there.
-    #[arg(
-        long,
-        env = "CLEARFLEET_S3_BUCKET",
-        value_name = "NAME",
-        default_value = "clearfleet"
-    )]
-    s3_bucket: String,
-    /// Who asks it.
-    #[arg(long, env = "CLEARFLEET_S3_ACCESS_KEY", value_name = "KEY", hide_env_values = true)]
-    s3_access_key: Option<String>,
-    /// What proves that; better in the environment than here, where others may see it.
-    #[arg(long, env = "CLEARFLEET_S3_SECRET_KEY", value_name = "SECRET", hide_env_values = true, value_parser = secret)]
-    s3_secret_key: Option<Secret>,
+    #[command(flatten)]
+    s3: S3Args,
     /// Objects of the same store that every user may use as sources in place, and have results written to:
     /// s3://bucket/prefix, where a prefix is what keys begin with. May be given several times.
     #[arg(
@@ -44,20 +27,7 @@ pub(super) struct StorageArgs {
 impl StorageArgs {
     /// The store that is named; nothing for the one in the data folder.
     pub(super) fn config(&self) -> Option<StorageConfig> {
-        let (endpoint, (access_key, secret_key)) = self
-            .s3_endpoint
-            .as_ref()
-            .zip(self.s3_access_key.as_ref().zip(self.s3_secret_key.as_ref()))?;
-        Some(StorageConfig {
-            endpoint: endpoint.clone(),
-            region: self.s3_region.clone(),
-            bucket: self.s3_bucket.clone(),
-            access_key: access_key.clone(),
-            secret_key: secret_key.clone(),
-            path_style: true,
-            signed_bodies: true,
-            timeouts: StorageTimeouts::default(),
-        })
+        self.s3.config()
     }
 
     /// What jobs may use in place.
@@ -71,8 +41,4 @@ impl StorageArgs {
         }
         Ok(self.allow_objects.clone())
     }
-}
-
-fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
-    Ok(Secret::from(text.to_owned()))
 }

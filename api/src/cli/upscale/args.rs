@@ -3,9 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use clearfleet_common::job::{Codec, Container, Scale, Stretch, Target, TargetError};
 
-use crate::cli::engine::EngineArgs;
-use crate::cli::local::LimitArgs;
 use crate::cli::values::{exact_size, moment};
+use clearfleet_worker::cli::{EngineArgs, LimitArgs};
 
 /// Upscale pictures and videos.
 #[derive(Debug, Args)]

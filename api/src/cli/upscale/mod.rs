@@ -22,11 +22,11 @@ use vdsr::Engine;
 pub(super) use args::UpscaleArgs;
 use outputs::Job;
 
-use super::engine::{Device, Devices};
 use super::exit::exit_code;
 use super::interrupt::Interrupt;
 use super::local;
 use super::report::{Finished, Reporter};
+use clearfleet_worker::cli::{Device, Devices};
 
 /// What all inputs of one call share.
 struct Session<'a> {

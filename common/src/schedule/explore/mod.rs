@@ -190,6 +190,28 @@ fn a_film_of_two_workers_and_any_two_faults_of_one_scheduler() {
 }
 
 #[test]
+#[ignore = "minutes"]
+fn a_film_of_one_batch_and_any_two_faults() {
+    let setup = Setup {
+        batches: 1,
+        workers: vec!["f"],
+        ..film(Budget { faults: 2, ..NOTHING })
+    };
+    explore("a film of one batch, two faults", &setup, DepthFirst);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_film_and_two_losses_of_scheduler_broker_or_worker() {
+    let setup = Setup {
+        workers: vec!["f"],
+        faults: &[Fault::WorkerDies, Fault::SchedulerDies, Fault::Wiped],
+        ..film(Budget { faults: 2, ..NOTHING })
+    };
+    explore("a film, two losses", &setup, DepthFirst);
+}
+
+#[test]
 fn a_batch_that_kills_its_worker_every_time() {
     let setup = Setup {
         workers: vec!["f"],

@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use clap::Args;
 use clearfleet_common::ErrorCode;
-use clearfleet_worker::service::EngineBuilder;
-use clearfleet_worker::{Error, Result};
 use vdsr::{Engine, EngineKind, EngineOptions, Weights};
+
+use crate::service::EngineBuilder;
+use crate::{Error, Result};
 
 /// What enlarges.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Engine")]
-pub(super) struct EngineArgs {
+pub struct EngineArgs {
     /// What enlarges: the network, or bicubic for comparison.
     #[arg(long, env = "CLEARFLEET_ENGINE", value_enum, default_value_t = EngineKind::Reference)]
-    pub(super) engine: EngineKind,
+    engine: EngineKind,
     /// Which GPUs work, each with an engine of its own: all, or numbers with commas. Engines of the processor are one
     /// device.
     #[arg(long, env = "CLEARFLEET_DEVICES", value_name = "all|0,1,…", default_value = "all")]
@@ -30,7 +31,7 @@ pub(super) struct EngineArgs {
     tile: Option<u32>,
     /// What the engine `wait` takes for each frame, in milliseconds.
     #[arg(long, value_name = "MS", default_value = "20", value_parser = milliseconds, hide = true)]
-    pub(super) wait: Duration,
+    wait: Duration,
 }
 
 /// The devices to use.
@@ -42,21 +43,23 @@ enum Chosen {
 }
 
 /// A device, and how to make an engine on it.
-pub(super) struct Device {
+#[allow(missing_debug_implementations, reason = "it holds a closure")]
+pub struct Device {
     /// What it is called in announcements and messages.
-    pub(super) name: String,
+    pub name: String,
     /// Makes the engine, as often as need be.
-    pub(super) builder: EngineBuilder,
+    pub builder: EngineBuilder,
 }
 
 /// The devices of a process and the network that runs on them.
-pub(super) struct Devices {
+#[allow(missing_debug_implementations, reason = "devices hold closures")]
+pub struct Devices {
     /// The first device.
-    pub(super) first: Device,
+    pub first: Device,
     /// Further ones.
-    pub(super) others: Vec<Device>,
+    pub others: Vec<Device>,
     /// The weights.
-    pub(super) weights: Weights,
+    pub weights: Weights,
 }
 
 impl EngineArgs {
@@ -64,7 +67,7 @@ impl EngineArgs {
     ///
     /// # Errors
     /// `WeightsInvalid`; `SettingsInvalid` for devices that are not there, or that the engine does not run on.
-    pub(super) fn devices(&self) -> Result<Devices> {
+    pub fn devices(&self) -> Result<Devices> {
         let weights = match &self.weights {
             Some(path) => Weights::load(path),
             None => Weights::embedded(),
@@ -110,7 +113,7 @@ impl EngineArgs {
 
     /// Pixels of a result that an engine makes in a second, roughly, before any was measured. `frame_pixels` are those of
     /// a frame of the result.
-    pub(super) fn pixels_per_second(&self, frame_pixels: f64) -> f64 {
+    pub fn pixels_per_second(&self, frame_pixels: f64) -> f64 {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         match self.engine {
             // Measured: 33 s a megapixel on two cores.
@@ -126,7 +129,7 @@ impl Device {
     ///
     /// # Errors
     /// `SettingsInvalid` if it cannot be made as it is asked for.
-    pub(super) fn engine(&self) -> Result<Arc<dyn Engine>> {
+    pub fn engine(&self) -> Result<Arc<dyn Engine>> {
         (self.builder)().map_err(|e| {
             let message = format!("the engine cannot be started on {}", self.name);
             Error::new(ErrorCode::SettingsInvalid, message).because(e)

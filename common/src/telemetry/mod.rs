@@ -1,0 +1,9 @@
+//! What processes tell of themselves: metrics for Prometheus, and their log.
+
+#[cfg(feature = "cli")]
+mod log;
+mod metrics;
+
+#[cfg(feature = "cli")]
+pub use log::log_to_stderr;
+pub use metrics::{CONTENT_TYPE, Metric, register, text};
