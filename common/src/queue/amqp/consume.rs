@@ -38,13 +38,14 @@ pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpCon
     let (results, arrived) = mpsc::channel(2);
     let (wish, wanted) = watch::channel(false);
     let gone = Arc::new(AtomicBool::new(false));
-    let task = Task {
+    let mut task = Task {
         live: Arc::clone(&live),
         channel,
         queue,
         results,
         wanted,
         gone: Arc::clone(&gone),
+        kept: None,
     };
     let first = if task.stays() {
         Some(task.subscribe().await?)
@@ -151,6 +152,9 @@ struct Task {
     results: mpsc::Sender<Result<Delivery, QueueError>>,
     wanted: watch::Receiver<bool>,
     gone: Arc<AtomicBool>,
+    /// The last subscription, kept until the channel is closed: the library cancels one that is dropped, by the number of its
+    /// channel, and that may come when the number is another channel's already.
+    kept: Option<lapin::Consumer>,
 }
 
 impl Task {
@@ -195,12 +199,7 @@ impl Task {
         }
         let verdict = tokio::select! {
             biased;
-            () = self.results.closed() => {
-                // Said, and not left to the end of the channel, which the queue hears of some time later.
-                self.unsubscribe(&stream, true).await?;
-                self.settle(&acker, None).await?;
-                return Ok(Next::Gone);
-            }
+            () = self.results.closed() => return Ok(Next::Gone),
             verdict = verdict => verdict.ok(),
             // With one delivery unsettled no other can come: this is the end of the connection, or of the channel.
             ended = stream.next() => return Err(ended.and_then(Result::err).map_or_else(cancelled, lost)),
@@ -270,12 +269,14 @@ impl Task {
         }
     }
 
-    async fn subscribe(&self) -> Result<lapin::Consumer, QueueError> {
+    async fn subscribe(&mut self) -> Result<lapin::Consumer, QueueError> {
         let name = self.queue.to_string();
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         // A tag of the broker's: the last subscription may still hold something under its own.
         let subscribing = self.channel.basic_consume(name.into(), "".into(), options, arguments);
-        within(self.live.call, "consuming", subscribing).await
+        let stream = within(self.live.call, "consuming", subscribing).await?;
+        self.kept = Some(stream.clone());
+        Ok(stream)
     }
 
     /// Ends a subscription; without waiting, what is sent next is still done after it.
