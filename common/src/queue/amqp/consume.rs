@@ -17,7 +17,6 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::connection::{Live, within};
@@ -31,35 +30,27 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Starts to consume.
 pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpConsumer, QueueError> {
     topology::declare(&live, queue).await?;
-    live.has_left().await;
     let channel = live.channel().await?;
     let one = channel.basic_qos(1, BasicQosOptions::default());
     within(live.call, "limiting deliveries", one).await?;
     let (results, arrived) = mpsc::channel(2);
     let (wish, wanted) = watch::channel(false);
     let gone = Arc::new(AtomicBool::new(false));
-    let mut task = Task {
-        live: Arc::clone(&live),
+    let task = Task {
+        live,
         channel,
         queue,
         results,
         wanted,
         gone: Arc::clone(&gone),
-        kept: None,
     };
     let first = if task.stays() {
         Some(task.subscribe().await?)
     } else {
         None
     };
-    let task = Some(tokio::spawn(task.run(first)));
-    Ok(AmqpConsumer {
-        arrived,
-        wish,
-        gone,
-        live,
-        task,
-    })
+    tokio::spawn(task.run(first));
+    Ok(AmqpConsumer { arrived, wish, gone })
 }
 
 /// The consumer's end of the task.
@@ -68,8 +59,6 @@ pub(super) struct AmqpConsumer {
     /// Whether somebody waits.
     wish: watch::Sender<bool>,
     gone: Arc<AtomicBool>,
-    live: Arc<Live>,
-    task: Option<JoinHandle<()>>,
 }
 
 #[async_trait]
@@ -86,9 +75,6 @@ impl Drop for AmqpConsumer {
     fn drop(&mut self) {
         // The task sees that nobody receives; this is for who acknowledges before it does.
         self.gone.store(true, Ordering::SeqCst);
-        if let Some(task) = self.task.take() {
-            self.live.leaves(task);
-        }
     }
 }
 
@@ -152,9 +138,6 @@ struct Task {
     results: mpsc::Sender<Result<Delivery, QueueError>>,
     wanted: watch::Receiver<bool>,
     gone: Arc<AtomicBool>,
-    /// The last subscription, kept until the channel is closed: the library cancels one that is dropped, by the number of its
-    /// channel, and that may come when the number is another channel's already.
-    kept: Option<lapin::Consumer>,
 }
 
 impl Task {
@@ -269,14 +252,12 @@ impl Task {
         }
     }
 
-    async fn subscribe(&mut self) -> Result<lapin::Consumer, QueueError> {
+    async fn subscribe(&self) -> Result<lapin::Consumer, QueueError> {
         let name = self.queue.to_string();
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         // A tag of the broker's: the last subscription may still hold something under its own.
         let subscribing = self.channel.basic_consume(name.into(), "".into(), options, arguments);
-        let stream = within(self.live.call, "consuming", subscribing).await?;
-        self.kept = Some(stream.clone());
-        Ok(stream)
+        within(self.live.call, "consuming", subscribing).await
     }
 
     /// Ends a subscription; without waiting, what is sent next is still done after it.
