@@ -119,7 +119,7 @@ fn arguments(queue: QueueName, version: Version) -> FieldTable {
 }
 
 fn returns(limit: u32) -> i32 {
-    debug_assert!(limit >= 1 && limit <= DELIVERY_LIMIT);
+    debug_assert!((1..=DELIVERY_LIMIT).contains(&limit));
     i32::try_from(limit.saturating_sub(1)).unwrap_or(i32::MAX)
 }
 
