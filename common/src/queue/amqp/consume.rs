@@ -228,10 +228,10 @@ impl Task {
         };
         let done = within(call, "acknowledging", acker.ack(BasicAckOptions::default())).await;
         let done = done.and_then(usable);
-        let told = done
-            .as_ref()
-            .map(|()| ())
-            .map_err(|e| QueueError::Unavailable(e.to_string()));
+        let told = match &done {
+            Ok(()) => Ok(()),
+            Err(e) => Err(QueueError::Unavailable(e.to_string())),
+        };
         // Who acknowledges may have stopped waiting.
         let _ = answer.send(told);
         done
