@@ -209,14 +209,6 @@ impl Node {
         }
     }
 
-    /// Makes its queues elect their leaders. RabbitMQ 3.10 alone on its node may not do so for a queue that was busy in the
-    /// seconds before a kill, and then answers nothing for it (rabbitmq/rabbitmq-server#10070); this is the way out that is
-    /// known.
-    pub(crate) fn elect(&self) {
-        let all = "[ra:trigger_election(amqqueue:get_pid(Q)) || Q <- rabbit_amqqueue:list()].";
-        self.address.control(&["eval", all]);
-    }
-
     /// Ends it in the middle of whatever it does.
     pub(crate) fn kill(&mut self) {
         for mut process in self.processes.drain(..).rev() {

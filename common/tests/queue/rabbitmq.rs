@@ -40,10 +40,13 @@ async fn a_killed_broker_loses_no_confirmed_message() {
     let Some(mut node) = Node::alone() else { return };
     let vhost = Vhost::on(&node.address).await;
     let queue = vhost.queue();
+    let mut consumer = queue.consume(WORK).await.unwrap();
+    // That a queue was made is on disk some time later than messages are: killed earlier, the broker comes back with a
+    // queue of that name that is empty and never gets a leader (seen on 3.10 and 4.0). Nothing says when it is.
+    tokio::time::sleep(Duration::from_secs(6)).await;
     for n in 0..200 {
         queue.publish(WORK, n.to_string().into()).await.unwrap();
     }
-    let mut consumer = queue.consume(WORK).await.unwrap();
     let held = next(&mut consumer).await;
     node.kill();
     assert!(is_unavailable(&timeout(SOON, consumer.next()).await.unwrap()));
@@ -52,7 +55,6 @@ async fn a_killed_broker_loses_no_confirmed_message() {
     assert!(is_unavailable(&refused), "{refused:?}");
     let node = tokio::task::spawn_blocking(move || {
         node.revive();
-        node.elect();
         node
     });
     let _node = node.await.unwrap();

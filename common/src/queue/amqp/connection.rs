@@ -5,13 +5,12 @@
 //! makes a new one.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::config::AmqpConfig;
@@ -123,8 +122,6 @@ pub(super) struct Live {
     pub(super) call: Duration,
     /// What was declared on it.
     pub(super) declared: Mutex<HashSet<QueueName>>,
-    /// Tasks of consumers that are gone, until they have given back what they held.
-    leaving: std::sync::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Live {
@@ -163,7 +160,6 @@ impl Live {
             version,
             call: timeouts.call,
             declared: Mutex::default(),
-            leaving: std::sync::Mutex::default(),
         });
         if matches!(role, Role::Consume) {
             watchdog::watch(&live, timeouts.watchdog).await?;
@@ -185,20 +181,6 @@ impl Live {
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
         self.tap.cut();
-    }
-
-    /// The consumer that this task belongs to is gone.
-    pub(super) fn leaves(&self, task: JoinHandle<()>) {
-        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        leaving.retain(|task| !task.is_finished());
-        leaving.push(task);
-    }
-
-    /// Waits until those who left have given back what they held, so that it comes before what was published later.
-    pub(super) async fn has_left(&self) {
-        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
-        // Where it takes too long it comes a little later.
-        let _ = timeout(self.call, futures::future::join_all(leaving)).await;
     }
 
     /// Opens a channel; dropped, it closes.

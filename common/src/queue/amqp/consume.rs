@@ -17,7 +17,6 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::connection::{Live, within};
@@ -31,7 +30,6 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Starts to consume.
 pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpConsumer, QueueError> {
     topology::declare(&live, queue).await?;
-    live.has_left().await;
     let channel = live.channel().await?;
     let one = channel.basic_qos(1, BasicQosOptions::default());
     within(live.call, "limiting deliveries", one).await?;
@@ -39,7 +37,7 @@ pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpCon
     let (wish, wanted) = watch::channel(false);
     let gone = Arc::new(AtomicBool::new(false));
     let task = Task {
-        live: Arc::clone(&live),
+        live,
         channel,
         queue,
         results,
@@ -51,14 +49,8 @@ pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpCon
     } else {
         None
     };
-    let task = Some(tokio::spawn(task.run(first)));
-    Ok(AmqpConsumer {
-        arrived,
-        wish,
-        gone,
-        live,
-        task,
-    })
+    tokio::spawn(task.run(first));
+    Ok(AmqpConsumer { arrived, wish, gone })
 }
 
 /// The consumer's end of the task.
@@ -67,8 +59,6 @@ pub(super) struct AmqpConsumer {
     /// Whether somebody waits.
     wish: watch::Sender<bool>,
     gone: Arc<AtomicBool>,
-    live: Arc<Live>,
-    task: Option<JoinHandle<()>>,
 }
 
 #[async_trait]
@@ -85,9 +75,6 @@ impl Drop for AmqpConsumer {
     fn drop(&mut self) {
         // The task sees that nobody receives; this is for who acknowledges before it does.
         self.gone.store(true, Ordering::SeqCst);
-        if let Some(task) = self.task.take() {
-            self.live.leaves(task);
-        }
     }
 }
 
@@ -195,12 +182,7 @@ impl Task {
         }
         let verdict = tokio::select! {
             biased;
-            () = self.results.closed() => {
-                // Said, and not left to the end of the channel, which the queue hears of some time later.
-                self.unsubscribe(&stream, true).await?;
-                self.settle(&acker, None).await?;
-                return Ok(Next::Gone);
-            }
+            () = self.results.closed() => return Ok(Next::Gone),
             verdict = verdict => verdict.ok(),
             // With one delivery unsettled no other can come: this is the end of the connection, or of the channel.
             ended = stream.next() => return Err(ended.and_then(Result::err).map_or_else(cancelled, lost)),
