@@ -30,13 +30,13 @@ fn nothing_is_lost_with_a_worker_and_a_scheduler() {
 fn servers_tell_the_same() {
     let Some(mut fleet) = Fleet::start() else { return };
     let (one, other) = (fleet.server(), fleet.server());
-    let _worker = fleet.worker("--engine wait --wait 50 --batch-frames 5");
+    let _worker = fleet.worker("--engine wait --wait 200 --batch-frames 5");
     let film = one.client().submit_with(&fleet.world.path("film.mp4"), &lossless());
     // At once: who does not know an id reads the record before it says that there is none.
     assert_eq!(other.client().job(&film)["name"], "film.mp4");
     other
         .client()
-        .until(&film, |job| job["progress"]["batches_done"].as_u64() >= Some(2));
+        .until(&film, |job| job["progress"]["done"].as_u64() >= Some(10));
     other.client().command(&film, "pause");
     one.client().until(&film, |job| job["state"] == "paused");
     one.client().command(&film, "resume");
