@@ -30,7 +30,8 @@ fn nothing_is_lost_with_a_worker_and_a_scheduler() {
 fn servers_tell_the_same() {
     let Some(mut fleet) = Fleet::start() else { return };
     let (one, other) = (fleet.server(), fleet.server());
-    let _worker = fleet.worker("--engine wait --wait 200 --batch-frames 5");
+    // Batches of 5 s: a server that does not schedule knows of frames what workers tell once a second.
+    let _worker = fleet.worker("--engine wait --wait 200 --batch-frames 25");
     let film = one.client().submit_with(&fleet.world.path("film.mp4"), &lossless());
     // At once: who does not know an id reads the record before it says that there is none.
     assert_eq!(other.client().job(&film)["name"], "film.mp4");
