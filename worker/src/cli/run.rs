@@ -14,17 +14,18 @@ use clearfleet_common::queue::Queue;
 use clearfleet_common::storage::Storage;
 use strum::VariantArray as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::engine::{Devices, EngineArgs};
 use super::limits::LimitArgs;
 use super::monitor::{Monitor, serve};
+use super::process::stop_on_signals;
 use crate::service::{Worker, WorkerConfig, WorkerMetrics};
 use crate::{Error, Result};
 
 /// Pixels of a frame of a usual result, 1080p: what a rate is guessed for.
 const USUAL_PIXELS: f64 = 1920.0 * 1080.0;
+/// Exit code of a process that was told twice to stop.
+const STOPPED: u8 = 130;
 /// What ending may take beyond the grace period of the work.
 const CLOSING: Duration = Duration::from_secs(15);
 
@@ -116,7 +117,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 }
 
 async fn work(args: &RunArgs) -> Result<()> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals(STOPPED)?;
     // First of all: a port that is taken is said before anything is opened.
     let refused = |e| Error::new(ErrorCode::SettingsInvalid, format!("cannot listen on {}", args.monitor)).because(e);
     let listener = TcpListener::bind(args.monitor).await.map_err(refused)?;
@@ -193,26 +194,4 @@ fn config(args: &RunArgs, metrics: Arc<WorkerMetrics>) -> Result<WorkerConfig> {
         scratch: args.scratch.clone().unwrap_or_else(std::env::temp_dir),
         metrics,
     })
-}
-
-/// A token that Ctrl-C or SIGTERM cancels; the second of them ends the process.
-fn stop_on_signals() -> Result<CancellationToken> {
-    let cannot = |e| Error::internal("signals cannot be handled").because(e);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if token.is_cancelled() {
-                std::process::exit(130);
-            }
-            token.cancel();
-        }
-    });
-    Ok(stop)
 }

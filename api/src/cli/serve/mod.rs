@@ -10,10 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
+use clearfleet_worker::cli::process::stop_on_signals;
 use clearfleet_worker::{Error, Result};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 pub(super) use args::{ServeArgs, data_dir};
 use service::Service;
@@ -47,7 +46,7 @@ fn start(args: &ServeArgs) -> Result<()> {
 }
 
 async fn serve(args: &ServeArgs) -> Result<()> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals(exit_code(ErrorCode::Stopped))?;
     let data_dir = args.data_dir()?;
     // First of all: a port that is taken is said before anything is opened.
     let listener = listen(args.listen).await?;
@@ -68,28 +67,6 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         let error = Error::new(ErrorCode::SettingsInvalid, format!("cannot listen on {address}"));
         error.with("listen", address).because(e)
     })
-}
-
-/// A token that Ctrl-C or SIGTERM cancels; the second of them ends the process.
-fn stop_on_signals() -> Result<CancellationToken> {
-    let cannot = |e| Error::internal("signals cannot be handled").because(e);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if token.is_cancelled() {
-                std::process::exit(exit_code(ErrorCode::Stopped).into());
-            }
-            token.cancel();
-        }
-    });
-    Ok(stop)
 }
 
 fn say_listening(args: &ServeArgs, data_dir: &Path, address: SocketAddr) {

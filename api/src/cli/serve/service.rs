@@ -151,14 +151,12 @@ async fn open_store(
     data_dir: &Path,
 ) -> Result<(Storage, Option<(Arc<EmbeddedStore>, EmbeddedServer)>)> {
     if let Some(config) = args.storage.config() {
-        let storage = Storage::connect(&config).await.map_err(|e| {
+        let refused = |e| {
             let message = format!("the store at {} cannot be used", config.endpoint);
             Error::new(ErrorCode::SettingsInvalid, message).because(e)
-        })?;
-        storage.must_honour_conditions().await.map_err(|e| {
-            let message = format!("the store at {} cannot be used", config.endpoint);
-            Error::new(ErrorCode::SettingsInvalid, message).because(e)
-        })?;
+        };
+        let storage = Storage::connect(&config).await.map_err(refused)?;
+        storage.must_honour_conditions().await.map_err(refused)?;
         std::fs::create_dir_all(data_dir).map_err(|e| Error::write(data_dir.display(), e))?;
         return Ok((storage, None));
     }
