@@ -67,13 +67,14 @@ if command -v flock >/dev/null; then
 fi
 install_tools
 
+[ $# -gt 0 ] || set -- "$here"/overlays/{cpu,gpu-mig}
 # The first is the one that is broken on purpose, and has all that can break.
-[ $# -gt 0 ] || set -- "$here"/overlays/{gpu,gpu-mig,cpu}
+set -- "$here/overlays/gpu" "$@"
 rendered=$(mktemp -d)
 trap 'rm -rf "$rendered"' EXIT
 files=()
 for overlay in "$@"; do
-    file=$rendered/$(basename "$(cd "$overlay" && pwd)").yaml
+    file=$rendered/${#files[@]}-$(basename "$(cd "$overlay" && pwd)").yaml
     render "$overlay" >"$file" || die "$overlay cannot be rendered"
     files+=("$file")
 done
