@@ -1,4 +1,4 @@
-"""What the dashboards of build.py are made of: panels that look alike, laid out in rows of 24 columns."""
+"""What the dashboards are made of: panels that look alike, laid out in rows of 24 columns."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ Json = dict[str, Any]
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24
 
-# Values from which on a panel is of a colour; below the first it is green.
+# Values from which on a panel is of a colour; below the first it is of the base colour.
 Thresholds = list[tuple[float, str]]
 
 
@@ -54,11 +54,12 @@ def number(
     *,
     unit: str,
     thresholds: Thresholds | None = None,
+    base: str = "green",
     named: bool = False,
     width: int = 4,
 ) -> Json:
     """The value now; `named` shows the legend beside it, for values whose name is the news."""
-    panel = _panel("stat", title, description, (query | {"instant": True, "range": False},), unit, thresholds, width, 4)
+    panel = _panel("stat", title, description, (query | {"instant": True, "range": False},), unit, thresholds, width, 4, base)
     panel["fieldConfig"]["defaults"] |= {"color": {"mode": "thresholds"}}
     panel["options"] = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -92,8 +93,9 @@ def _panel(
     thresholds: Thresholds | None,
     width: int,
     height: int,
+    base: str = "green",
 ) -> Json:
-    steps = [{"color": "green", "value": None}]
+    steps: list[Json] = [{"color": base, "value": None}]
     steps += [{"color": color, "value": value} for value, color in thresholds or []]
     return {
         "type": kind,
