@@ -34,7 +34,7 @@ def board() -> Json:
         ),
         number(
             "Until the backlog is cleared",
-            "Work that waits, by the measured speed of the workers that live; the slowest class.",
+            "Work that is left, by the measured speed of the workers that live; the slowest class.",
             query(f"max(class:clearfleet_backlog_clear:seconds{{{CLASS}}}) or on() {ZERO}"),
             unit="s",
             thresholds=[(3600, "orange"), (4 * 3600, "red")],

@@ -23,7 +23,7 @@ def _numbers() -> list[Json]:
         ),
         number(
             "Backlog",
-            "Work that waits, in seconds of one worker of its class.",
+            "Work that is left of all jobs, in seconds of one worker of its class.",
             query(f"sum(max by (class) (clearfleet_backlog_seconds{{{CLASS}}}))"),
             unit="s",
         ),
@@ -62,18 +62,18 @@ def _waiting() -> list[Json]:
     return [
         graph(
             "Backlog",
-            "Work that waits by class, in seconds of one worker.",
+            "Work that is left of all jobs by class, in seconds of one worker.",
             query(f"max by (class) (clearfleet_backlog_seconds{{{CLASS}}})", "{{class}}"),
             unit="s",
             stacked=True,
             width=8,
         ),
         graph(
-            "Jobs with work that waits",
-            "Jobs by class.",
+            "Jobs not ended",
+            "Jobs by class; and steps of planning and putting together, which need no engine.",
             query(f"max by (class) (clearfleet_backlog_jobs{{{CLASS}}})", "{{class}}"),
+            query("max(clearfleet_media_backlog_tasks)", "media steps"),
             unit="none",
-            stacked=True,
             width=8,
         ),
         graph(
@@ -86,7 +86,7 @@ def _waiting() -> list[Json]:
         ),
         graph(
             "Wait by lane",
-            "From when a task was published until a worker began it: the middle, and 19 of 20.",
+            "How long tasks waited for a worker, their time in line included: the middle, and 19 of 20.",
             query(quantile(0.5, "clearfleet_lane_wait_seconds", "lane"), "{{lane}}: 50%"),
             query(quantile(0.95, "clearfleet_lane_wait_seconds", "lane"), "{{lane}}: 95%"),
             unit="s",
@@ -104,18 +104,27 @@ def _owners() -> list[Json]:
     return [
         graph(
             "Backlog by owner",
-            "The ten owners with the most work that waits, in seconds of one worker. Names are hashed.",
+            "The ten owners with the most work left, in seconds of one worker. Names are digests: `printf %s NAME | sha256sum` finds one.",
             query("max by (owner) (clearfleet_owner_backlog_seconds)", "{{owner}}"),
             unit="s",
             stacked=True,
+            width=8,
         ),
         graph(
             "Share by owner",
-            "Share of the fleet that each of these owners got of late. Turns go by owner, so owners with work draw level.",
+            "Share of each of these owners of all tasks that are out now. Turns go by owner, so owners with work draw level.",
             query("max by (owner) (clearfleet_owner_share_ratio)", "{{owner}}"),
             unit="percentunit",
             stacked=True,
             top=1,
+            width=8,
+        ),
+        graph(
+            "Place by owner",
+            "How many owners have a turn before each of these. A place that does not change is an owner who is not served.",
+            query("max by (owner) (clearfleet_owner_place)", "{{owner}}"),
+            unit="none",
+            width=8,
         ),
     ]
 

@@ -6,7 +6,7 @@ from boards.promql import ZERO, none_yet, quantile, rate
 REQUESTS = "clearfleet_storage_requests_total"
 SECONDS = "clearfleet_storage_request_seconds"
 # What is no failure: that an object is missing or was replaced is what was asked. As in rules.yml.
-FAILED = 'outcome!~"ok|missing|changed|too_large"'
+FAILED = 'outcome!~"ok|missing|changed"'
 FREE = "minio_cluster_capacity_usable_free_bytes"
 TOTAL = "minio_cluster_capacity_usable_total_bytes"
 
@@ -29,7 +29,7 @@ def _numbers() -> list[Json]:
         ),
         number(
             "Latency (95%)",
-            "19 of 20 requests took at most this long, transfers included.",
+            "19 of 20 answers began within this time; of writes, the sending is part of it.",
             query(quantile(0.95, SECONDS)),
             unit="s",
             thresholds=[(5, "orange"), (30, "red")],
@@ -53,19 +53,19 @@ def _requests() -> list[Json]:
         graph("Requests by operation", "Requests a second.", query(rate(REQUESTS, "operation"), "{{operation}}"), unit="reqps"),
         graph(
             "Errors by outcome",
-            "Requests a second that failed: `unavailable`, trying again may help; `full`, add space; `denied`, look at the key.",
+            "Requests a second: `failed`, look at the store, its space and the network; `refused`, look at the key and its policy.",
             query(f"{rate(REQUESTS, 'operation, outcome', FAILED)} {none_yet('outcome')}", "{{operation}} {{outcome}}"),
             unit="reqps",
         ),
         graph(
             "Latency by operation (50%)",
-            "Half of the requests took at most this long.",
+            "Half of the answers began within this time.",
             query(quantile(0.5, SECONDS, "operation"), "{{operation}}"),
             unit="s",
         ),
         graph(
             "Latency by operation (95%)",
-            "19 of 20 requests took at most this long.",
+            "19 of 20 answers began within this time; of writes, the sending is part of it.",
             query(quantile(0.95, SECONDS, "operation"), "{{operation}}"),
             unit="s",
         ),
