@@ -63,9 +63,10 @@ def run(url: str, window: str, shown: str, without: list[str]) -> int:
         expr = substituted(expr, window, shown)
         try:
             said = "data" if series(url, expr) else "empty"
-            # Only whole queries of that form: within brackets the 0 is a term of a sum or a share.
-            if said == "data" and re.search(re.escape(FALLBACK) + r"[^)]*\(?[^()]*\)?[^()]*$", expr):
-                said = "data" if series(url, expr.rsplit(FALLBACK, 1)[0]) else "quiet"
+            first, is_rare, _ = expr.rpartition(FALLBACK)
+            # Within brackets the 0 is a term of a sum or of a share, and the query not one of something rare.
+            if said == "data" and is_rare and first.count("(") == first.count(")"):
+                said = "data" if series(url, first) else "quiet"
         except ValueError as error:
             said, expr = "error", f"{expr}\n    {error}"
         counts[said] += 1
