@@ -33,7 +33,7 @@ RUN apt-get update \
 COPY --from=programs /bin-out/bin/minio /usr/local/bin/
 # It keeps a folder of certificates in a home; there is none. The console is not wanted, nor a look for updates.
 ENV MINIO_BROWSER=off MINIO_UPDATE=off
-USER minio
+USER 10002:10002
 VOLUME /data
 EXPOSE 9000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s \
