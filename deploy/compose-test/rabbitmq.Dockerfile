@@ -11,6 +11,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /etc/rabbitmq/rabbitmq-env.conf
 # Not Debian's scripts in sbin: they change the user, and ours is the right one already.
 ENV PATH=/usr/lib/rabbitmq/bin:$PATH RABBITMQ_LOGS=-
+# The package chooses its number.
+# hadolint ignore=DL3066
 USER rabbitmq
 VOLUME /var/lib/rabbitmq
 EXPOSE 5672 15672 15692
