@@ -2,10 +2,10 @@
 # A Docker engine, base images and Compose, for compose-test.sh, which sources this. It sets `docker_cli`, `compose_cli` and,
 # for an engine of its own, `DOCKER_HOST`.
 
-# engine_start DATA SCRATCH: the engine that answers; where there is none and this is root, one that keeps its images in DATA,
-# for the next time, and all else in SCRATCH.
+# engine_start DATA RUN: the engine that answers; where there is none and this is root, one that keeps its images in DATA,
+# for the next time, and all else in RUN.
 engine_start() {
-    local data=$1 scratch=$2
+    local data=$1 run=$2
     engine_pid=
     docker_cli=docker
     # A client that would need buildx, and has none: Debian's own builds without.
@@ -14,7 +14,7 @@ engine_start() {
     if "$docker_cli" info >/dev/null 2>&1; then
         echo "the engine that is there"
     elif [ "$(id -u)" -eq 0 ] && command -v dockerd >/dev/null; then
-        engine_own "$data" "$scratch"
+        engine_own "$data" "$run"
         echo "an engine of its own"
     else
         echo "no Docker engine answers, and none can be started: that takes root and dockerd (Debian: docker.io)" >&2
@@ -32,15 +32,15 @@ engine_start() {
 }
 
 engine_own() {
-    local data=$1 scratch=$2
+    local data=$1 run=$2
     mkdir -p "$data"
     # Its data are one engine's at a time.
     exec 8>"$data.lock"
     flock 8
-    export DOCKER_HOST=unix://$scratch/docker.sock
+    export DOCKER_HOST=unix://$run/docker.sock
     # Without the usual bridge: builds use the host's network, and Compose makes networks of its own.
-    dockerd --host "$DOCKER_HOST" --data-root "$data" --exec-root "$scratch/exec" --pidfile "$scratch/docker.pid" \
-        --bridge none --storage-driver overlay2 >"$scratch/dockerd.log" 2>&1 8>&- &
+    dockerd --host "$DOCKER_HOST" --data-root "$data" --exec-root "$run/exec" --pidfile "$run/docker.pid" \
+        --bridge none --storage-driver overlay2 >"$run/dockerd.log" 2>&1 8>&- &
     engine_pid=$!
     local _
     for _ in $(seq 300); do
@@ -49,7 +49,7 @@ engine_own() {
         sleep 0.2
     done
     echo "dockerd does not start:" >&2
-    tail -n 20 "$scratch/dockerd.log" >&2
+    tail -n 20 "$run/dockerd.log" >&2
     return 1
 }
 
