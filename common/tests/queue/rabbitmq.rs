@@ -7,7 +7,7 @@ use clearfleet_common::queue::{AmqpQueue, AmqpTimeouts, Consumer, Delivery, Queu
 use tokio::time::timeout;
 
 use super::node::{Node, Vhost};
-use super::proxy::Proxy;
+use super::proxy::{Mode, Proxy};
 
 const WORK: QueueName = QueueName::Media;
 const SOON: Duration = Duration::from_secs(20);
@@ -257,7 +257,7 @@ async fn a_connection_that_carries_nothing_is_closed() {
     let mut consumer = queue.consume(WORK).await.unwrap();
     assert!(timeout(Duration::from_millis(100), consumer.next()).await.is_err());
     let since = Instant::now();
-    proxy.swallow();
+    proxy.set_both(Mode::Swallow);
     assert!(is_unavailable(&timeout(SOON, consumer.next()).await.unwrap()));
     let noticed = since.elapsed();
     assert!(noticed < Duration::from_secs(9), "after {noticed:?}");
