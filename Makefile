@@ -13,13 +13,14 @@ export CARGO_TARGET_DIR ?= $(cache)/target
 export CLEARFLEET_TOOLS ?= $(cache)/tools
 export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 
-scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh
+scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/compose-test.sh \
+	deploy/compose-test/engine.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 .PHONY: setup
 setup: ## install what demo, test and lint need (each of them also does it by itself)
@@ -66,6 +67,21 @@ lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@echo "make lint: nothing to complain about."
+
+.PHONY: manifests
+manifests: ## the Kubernetes manifests, rendered and checked without a cluster
+	@k8s/check.sh
+
+.PHONY: monitoring
+monitoring: ## Prometheus' rules and their tests, and every query of the Grafana dashboards
+	@deploy/setup.sh monitoring
+	@deploy/prometheus/check.sh
+
+.PHONY: compose-test
+compose-test: ## docker-compose.yml brought up for real on local images, with a worker and the broker killed; some minutes
+	@deploy/setup.sh demo
+	cargo build --workspace --bins
+	@deploy/compose-test.sh
 
 .PHONY: bench
 bench: ## speed of the engines and of the whole pipeline, in release mode

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|fleet|lint|bench …
+#   deploy/setup.sh demo|test|fleet|lint|bench|monitoring …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -214,8 +214,12 @@ for target in "$@"; do
             need_tool shellcheck
             need_tool typos
             ;;
+        monitoring)
+            have promtool || need_packages prometheus
+            have python3 || need_packages python3
+            ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|fleet|lint|bench …" >&2
+            echo "usage: deploy/setup.sh demo|test|fleet|lint|bench|monitoring …" >&2
             exit 2
             ;;
     esac

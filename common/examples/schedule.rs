@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use clearfleet_common::job::{
     Announcement, ClassName, ControlMessage, FORMAT_VERSION, JobId, Outcome, OutputFormat, OwnerId, PlanSummary,
-    Priority, Record, Report, Request, Settings, Source, SourceKind, SourceLocation, Step, Stretch, Task, WorkerId,
+    Priority, Record, Report, Request, Serves, Settings, Source, SourceKind, SourceLocation, Step, Stretch, Task,
+    WorkerId,
 };
 use clearfleet_common::schedule::{BatchSet, Effect, Input, Millis, RecordVersion, Rules, Scheduler};
 use jiff::Timestamp;
@@ -111,6 +112,7 @@ impl World {
             worker,
             task,
             outcome,
+            held_seconds: None,
         })));
     }
 
@@ -124,6 +126,7 @@ impl World {
             pixels_per_second: 1e6,
             holds: holds.into_iter().collect(),
             draining: false,
+            serves: Serves::default(),
         }));
     }
 }

@@ -129,6 +129,7 @@ impl Run {
         let stop = Stop::new();
         let probe = probe::probe(&served, &limits, &stop)?;
         let job = JobContext {
+            meter: Arc::new(()),
             store: Arc::new(FolderStore::open(self.folder.path().join("state"))?),
             key: PLAN,
             server,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use clearfleet_common::job::State;
-use clearfleet_common::telemetry;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use strum::VariantArray;
 
@@ -59,18 +58,14 @@ impl Metrics {
         OpenStream(self.streams.clone())
     }
 
-    /// All metrics in Prometheus' text format.
-    ///
-    /// # Errors
-    /// If they cannot be written as text, which no metric here causes.
-    pub(super) fn text(&self, records: &Records) -> prometheus::Result<Vec<u8>> {
+    /// Takes down how many jobs there are.
+    pub(super) fn count(&self, records: &Records) {
         let counts = records.counts();
         for state in State::VARIANTS {
             let jobs = counts.get(state).copied().unwrap_or(0);
             let gauge = self.jobs.with_label_values(&[<&str>::from(*state)]);
             gauge.set(i64::try_from(jobs).unwrap_or(i64::MAX));
         }
-        telemetry::text(&self.registry)
     }
 }
 

@@ -16,6 +16,7 @@ mod service;
 mod tests;
 mod view;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use axum::Router;
 use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State};
 use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::Storage;
+use clearfleet_common::telemetry::Families;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +46,16 @@ use crate::webhooks::HookSecrets;
 /// How long the queue may take for a hint.
 const HINT: Duration = Duration::from_secs(5);
 
+/// Metrics of parts of this process that are not HTTP.
+#[derive(Clone, Default)]
+struct MoreMetrics(Vec<Arc<dyn Families>>);
+
+impl fmt::Debug for MoreMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "metrics of {} more parts", self.0.len())
+    }
+}
+
 /// What all requests share.
 #[derive(Clone, Debug)]
 pub struct AppState {
@@ -57,6 +69,7 @@ pub struct AppState {
     scheduler: Option<Arc<dyn QueueView>>,
     config: Arc<HttpConfig>,
     metrics: Arc<Metrics>,
+    more_metrics: MoreMetrics,
     uploads: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     hints: TaskTracker,
@@ -84,6 +97,7 @@ impl AppState {
             #[cfg(feature = "standalone")]
             backup: None,
             metrics: Arc::new(Metrics::new()),
+            more_metrics: MoreMetrics::default(),
             uploads: Arc::new(Semaphore::new(config.uploads)),
             streams: Arc::new(Semaphore::new(config.streams)),
             config: Arc::new(config),
@@ -104,6 +118,13 @@ impl AppState {
     #[must_use]
     pub fn with_scheduler(mut self, scheduler: Arc<dyn QueueView>) -> Self {
         self.scheduler = Some(scheduler);
+        self
+    }
+
+    /// The same with the metrics of another part of this process.
+    #[must_use]
+    pub fn with_metrics(mut self, part: Arc<dyn Families>) -> Self {
+        self.more_metrics.0.push(part);
         self
     }
 

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{ClassName, Codec, OutputFormat, Target};
 use clearfleet_common::storage::{KeyPrefix, ObjectKey};
+use clearfleet_common::telemetry::{self, Families};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
@@ -409,6 +410,9 @@ async fn readyz(Extracted(state): Extracted<AppState>) -> Result<Json<Health>, P
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
 )]
 async fn metrics(Extracted(state): Extracted<AppState>) -> Result<impl IntoResponse, Problem> {
-    let text = state.metrics.text(&state.records).map_err(Problem::internal)?;
+    state.metrics.count(&state.records);
+    let others = state.more_metrics.0.iter().map(|part| &**part);
+    let parts = std::iter::once(&*state.metrics as &dyn Families).chain(others);
+    let text = telemetry::text(parts).map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
 }

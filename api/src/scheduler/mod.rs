@@ -7,6 +7,7 @@ mod classes;
 mod control;
 mod effects;
 mod hear;
+mod metrics;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -15,9 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use clearfleet_common::job::ClassName;
 use clearfleet_common::queue::Queue;
 use clearfleet_common::schedule::{Input, Millis, Rules, Scheduler};
 use clearfleet_common::storage::Storage;
+use clearfleet_common::telemetry::Families;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -26,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use control::Control;
 use effects::Hands;
+use metrics::{SchedulerMetrics, Shown};
 pub use view::SchedulerView;
 
 use crate::records::Records;
@@ -46,6 +50,7 @@ pub struct Shell {
     scheduler: Arc<Mutex<Scheduler>>,
     clock: Clock,
     turned: Arc<Turned>,
+    metrics: Arc<SchedulerMetrics>,
 }
 
 impl Shell {
@@ -58,12 +63,22 @@ impl Shell {
             scheduler: Arc::new(Mutex::new(Scheduler::new(rules))),
             clock: Clock::new(),
             turned: Arc::new(Turned::new()),
+            metrics: Arc::default(),
         }
     }
 
     /// What it can be asked.
     pub fn view(&self) -> SchedulerView {
         SchedulerView::new(Arc::clone(&self.scheduler))
+    }
+
+    /// What it tells Prometheus. `classes` are shown also where there is nothing of them.
+    pub fn metrics(&self, classes: Vec<ClassName>) -> Arc<dyn Families> {
+        Arc::new(Shown {
+            metrics: Arc::clone(&self.metrics),
+            view: self.view(),
+            classes,
+        })
     }
 
     /// Schedules until `stop`, then lets what it has begun come to an end.
@@ -109,7 +124,11 @@ impl Shell {
     }
 
     fn handle(&self, input: Input) -> Vec<clearfleet_common::schedule::Effect> {
-        locked(&self.scheduler).handle(input, self.clock.now())
+        self.metrics.takes_in(&input);
+        let mut scheduler = locked(&self.scheduler);
+        let effects = scheduler.handle(input, self.clock.now());
+        scheduler.notes().iter().for_each(|note| self.metrics.note(note));
+        effects
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use clearfleet_common::job::{
     Announcement, ClassName, Command, ControlMessage, Event, FORMAT_VERSION, IllegalCommand, JobId, JobResult, Lane,
-    Outcome, OutputFormat, OwnerId, PlanSummary, Priority, Record, Report, Request, Settings, Source, SourceKind,
-    SourceLocation, State, Step, Stretch, Task, WorkerId,
+    Outcome, OutputFormat, OwnerId, PlanSummary, Priority, Record, Report, Request, Serves, Settings, Source,
+    SourceKind, SourceLocation, State, Step, Stretch, Task, WorkerId,
 };
 use clearfleet_common::queue::{Delivery, MemoryQueue, Queue, QueueName};
 use clearfleet_common::schedule::Rules;
@@ -207,6 +207,7 @@ impl Worker {
                     pixels_per_second: 1e6,
                     holds: held.lock().unwrap().clone(),
                     draining: false,
+                    serves: Serves::default(),
                 };
                 // Nobody hears it while the broker is away; the next one they do.
                 let _ = queue.emit(json(&Event::Announced(announcement))).await;
@@ -282,6 +283,7 @@ async fn work(
         worker: WorkerId::new("w"),
         task: task.clone(),
         outcome,
+        held_seconds: None,
     };
     let body = json(&ControlMessage::Report(report));
     while queue.publish(QueueName::Control, body.clone()).await.is_err() {

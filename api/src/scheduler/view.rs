@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use clearfleet_common::job::{ClassName, JobId};
-use clearfleet_common::schedule::{ClassView, LiveWorker, Scheduler};
+use clearfleet_common::schedule::{ClassView, LaneView, LiveWorker, OwnerView, Scheduler};
 
 use super::locked;
 use crate::http::{QueueView, Standing};
@@ -24,6 +24,16 @@ impl SchedulerView {
     /// Every class that has jobs or workers.
     pub fn classes(&self) -> Vec<ClassView> {
         locked(&self.0).classes()
+    }
+
+    /// Every queue of tasks that something waits for.
+    pub fn lanes(&self) -> Vec<LaneView> {
+        locked(&self.0).lanes()
+    }
+
+    /// The owners with the most work to be done, `most` of them.
+    pub fn owners(&self, most: usize) -> Vec<OwnerView> {
+        locked(&self.0).owners(most)
     }
 
     /// Workers that announce themselves.

@@ -28,7 +28,9 @@ pub use request::{ObjectAddress, OutputFormat, Preview, Priority, Request, Setti
 pub use settings::{Codec, Container, EncodeSettings, ParseSettingError, Stretch};
 pub use state::{Command, IllegalCommand, State};
 pub use target::{Scale, Target, TargetError};
-pub use task::{Announcement, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Step, Task};
+pub use task::{
+    Announcement, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Serves, Step, Task,
+};
 pub use time::{Rational, TimeBase, TimeBaseError};
 
 /// The version of records, plans, markers and messages that this build writes; a newer one is refused, an older one is

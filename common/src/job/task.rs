@@ -167,6 +167,9 @@ pub struct Report {
     pub task: Task,
     /// What became of it.
     pub outcome: Outcome,
+    /// Seconds that the worker had it; nothing from a build that does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_seconds: Option<f64>,
 }
 
 /// What became of a task.
@@ -239,6 +242,37 @@ pub struct Announcement {
     pub holds: Vec<Task>,
     /// Whether it takes no more, since it ends.
     pub draining: bool,
+    /// From which queues it takes.
+    #[serde(default)]
+    pub serves: Serves,
+}
+
+/// The queues that a worker takes from. A build that does not tell takes from all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serves {
+    /// The media queue.
+    pub media: bool,
+    /// The interactive lane of its class.
+    pub interactive: bool,
+    /// The bulk lane of its class.
+    pub bulk: bool,
+}
+
+impl Serves {
+    /// Whether it takes anything that needs its engine.
+    pub fn uses_engine(self) -> bool {
+        self.interactive || self.bulk
+    }
+}
+
+impl Default for Serves {
+    fn default() -> Self {
+        Self {
+            media: true,
+            interactive: true,
+            bulk: true,
+        }
+    }
 }
 
 /// How far a task is.
@@ -278,6 +312,7 @@ mod tests {
             worker: WorkerId::new("w"),
             task,
             outcome: Outcome::BatchDone,
+            held_seconds: None,
         });
         let written = serde_json::to_string(&message).unwrap();
         assert_eq!(serde_json::from_str::<ControlMessage>(&written).unwrap(), message);

@@ -47,6 +47,8 @@ pub(super) struct Flight {
     pub(super) ring: Ring,
     /// When it was published, or announced as held last.
     pub(super) since: Millis,
+    /// Since when it waited for a worker, its time in line included; nothing where it is not known.
+    pub(super) ready: Option<Millis>,
     /// Who announced it last.
     pub(super) holder: Option<WorkerId>,
 }
@@ -113,6 +115,8 @@ pub(super) struct Job {
     pub(super) slot: Option<Ring>,
     /// The line it stands in.
     pub(super) turn: Option<Turn>,
+    /// Since when it stands in it, or has the place in a queue that is kept for it.
+    pub(super) ready: Option<Millis>,
     /// Where somebody looks at it.
     pub(super) playhead: Option<Playhead>,
     /// The line that it stands in beside the other, for what is under the playhead.
@@ -147,6 +151,7 @@ impl Job {
             trouble: BTreeMap::new(),
             slot: None,
             turn: None,
+            ready: None,
             playhead: None,
             front: None,
             alarm: None,

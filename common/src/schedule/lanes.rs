@@ -47,6 +47,21 @@ impl Lanes {
         self.lanes.get(&ring)
     }
 
+    /// How many owners have a turn before each owner that waits, in the line where that are fewest.
+    pub(super) fn places(&self) -> BTreeMap<OwnerId, u64> {
+        let mut places = BTreeMap::new();
+        for lane in self.lanes.values() {
+            for (_, owner, _, before) in lane.turns.in_line() {
+                let place = before as u64;
+                places
+                    .entry(owner)
+                    .and_modify(|first: &mut u64| *first = place.min(*first))
+                    .or_insert(place);
+            }
+        }
+        places
+    }
+
     /// Tasks in a queue or at workers.
     pub(super) fn out(&self, ring: Ring) -> u32 {
         self.lanes.get(&ring).map_or(0, |lane| lane.out)
@@ -149,11 +164,16 @@ impl Scheduler {
             alone,
             ..Task::new(record.id, record.owner, record.generation, step)
         };
+        // What is under the playhead is wanted since now, however long the film has stood in line.
+        let is_front = matches!((part, ring), (Part::Batch(_), Ring::Interactive(_)));
+        let ready = if is_front { None } else { job.ready.take() };
+        let ready = ready.unwrap_or(self.now);
         let flight = Flight {
             generation: record.generation,
             alone,
             ring,
             since: self.now,
+            ready: Some(ready),
             holder: None,
         };
         // One that comes again, or out of order, leaves batches before it that are to be published.
@@ -213,6 +233,7 @@ impl Scheduler {
                 alone: task.alone,
                 ring,
                 since,
+                ready: before.get(&part).and_then(|flight| flight.ready),
                 holder: Some(worker),
             };
             job.again.remove(&part);

@@ -38,6 +38,7 @@ mod job;
 mod lanes;
 mod messages;
 mod moves;
+mod notes;
 mod playhead;
 mod reports;
 mod rules;
@@ -53,7 +54,8 @@ mod workers;
 
 pub use batches::BatchSet;
 pub use messages::{Destination, Effect, Input, KnownClass, ListedJob, RecordVersion, Ticket};
+pub use notes::Note;
 pub use rules::{Millis, Rules};
 pub use scheduler::Scheduler;
-pub use view::{ClassView, Place};
+pub use view::{ClassView, LaneView, OwnerView, Place};
 pub use workers::LiveWorker;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::ErrorCode;
 use crate::job::{
     Announcement, ClassName, Failure, JobResult, Outcome, PlanSummary, PlannedFor, Report, SourceKind, Step, Task,
@@ -7,7 +9,7 @@ use crate::job::{
 use super::job::{Job, Part, part};
 use super::moves::{self, Found, Stage, Verdict};
 use super::scheduler::Scheduler;
-use super::{Effect, KnownClass};
+use super::{Effect, KnownClass, Note};
 
 /// A change of a class's rate by this share is written down.
 const WORTH_KEEPING: f64 = 0.05;
@@ -25,6 +27,7 @@ impl Scheduler {
     }
 
     fn take_report(&mut self, job: &mut Job, report: Report) {
+        self.note_start(job, &report);
         let Report {
             worker, task, outcome, ..
         } = report;
@@ -51,6 +54,21 @@ impl Scheduler {
         }
     }
 
+    /// How long a task waited for its worker: by the clock of this process alone, since the worker says how long it had it.
+    fn note_start(&mut self, job: &Job, report: &Report) {
+        let task = &report.task;
+        let flight = job.flights.get(&part(task.step));
+        let flight = flight.filter(|flight| flight.generation == task.generation);
+        if let Some((flight, held)) = flight.zip(report.held_seconds)
+            && let Some(ready) = flight.ready
+            && let Ok(held) = Duration::try_from_secs_f64(held)
+        {
+            let waited = self.now.since(ready).saturating_sub(held);
+            let queue = flight.ring.destination();
+            self.notes.push(Note::Started { queue, waited });
+        }
+    }
+
     /// The marker is there, whoever made it and whenever: it counts in every generation of its plan.
     fn batch_done(&mut self, job: &mut Job, step: Step) {
         if let Step::Upscale { plan, batch } = step
@@ -58,6 +76,9 @@ impl Scheduler {
             && batch < job.batches()
         {
             let part = Part::Batch(batch);
+            if !job.done.contains(batch) {
+                self.notes.push(Note::BatchDone { class: job.class() });
+            }
             job.done.insert(batch);
             self.land(job, part);
             job.again.remove(&part);
@@ -108,6 +129,7 @@ impl Scheduler {
                 let failure = job.blame(part, Some(worker), failure);
                 this.keep_failure(job, part, &failure);
                 if transient && attempts < this.rules.attempts {
+                    this.notes.push(Note::Retried { code: failure.code });
                     job.again.insert(part, this.backoff(job, part, attempts));
                 } else {
                     find(job, Found::Failed(failure));
@@ -169,6 +191,7 @@ impl Scheduler {
 
     /// A task whose workers died of it. Twice the broker's patience and alone the second time: then it is the task.
     pub(super) fn dead_letter(&mut self, task: &Task) {
+        self.notes.push(Note::DeadLetter);
         if self.jobs.contains_key(&task.job) {
             self.with(task.job, |this, job| this.take_dead_letter(job, task));
         } else if !self.unread.contains_key(&task.job) {

@@ -7,7 +7,7 @@ use super::lanes::Lanes;
 use super::moves;
 use super::rules::scatter;
 use super::workers::Workers;
-use super::{BatchSet, Effect, Input, KnownClass, Millis, RecordVersion, Rules, Ticket};
+use super::{BatchSet, Effect, Input, KnownClass, Millis, Note, RecordVersion, Rules, Ticket};
 
 /// Decides what is published when, and what records say. See the [module](super) for the protocol.
 ///
@@ -33,6 +33,8 @@ pub struct Scheduler {
     pub(super) kept_classes: BTreeMap<ClassName, (Millis, KnownClass)>,
     pub(super) next_ticket: u64,
     pub(super) effects: Vec<Effect>,
+    /// What happened in this call, for whoever counts.
+    pub(super) notes: Vec<Note>,
 }
 
 /// A job of which no more is known than that there may be something to do.
@@ -65,6 +67,7 @@ impl Scheduler {
             kept_classes: BTreeMap::new(),
             next_ticket: 0,
             effects: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Scheduler {
     /// announcements and does nothing else.
     pub fn handle(&mut self, input: Input, now: Millis) -> Vec<Effect> {
         self.now = self.now.max(now);
+        self.notes.clear();
         match input {
             Input::Activated => self.activate(),
             Input::Deactivated => self.deactivate(),
@@ -101,6 +105,11 @@ impl Scheduler {
         }
         self.fill();
         std::mem::take(&mut self.effects)
+    }
+
+    /// What happened in the last call of [`handle`](Self::handle), for whoever counts.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// Whether this scheduler is the one that schedules.
@@ -247,6 +256,16 @@ impl Scheduler {
         let after = &job.record;
         let is_raised = after.generation != before.generation;
         let is_renumbered = after.next_plan != before.next_plan;
+        if is_raised {
+            self.notes.push(Note::Raised);
+        }
+        if after.state.is_ended() && !before.state.is_ended() {
+            let code = after.failure.as_ref().map(|failure| failure.code);
+            self.notes.push(Note::Ended {
+                state: after.state,
+                code,
+            });
+        }
         if before.state.is_ended() && !after.state.is_ended() {
             job.trouble.clear();
             job.again.clear();
@@ -321,6 +340,11 @@ impl Scheduler {
     /// Puts a job into the lines where it should stand, and takes it out of those where it should not.
     fn stand_in_lines(&mut self, job: &mut Job) {
         job.turn = self.stand(job, job.turn, job.wanted_ring(self.now));
+        if job.turn.is_some() {
+            job.ready.get_or_insert(self.now);
+        } else if !job.is_busy() {
+            job.ready = None;
+        }
         job.front = self.stand(job, job.front, job.wanted_front(self.now));
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::job::{
     Announcement, ClassName, FORMAT_VERSION, JobId, JobResult, Outcome, OutputFormat, OwnerId, PlanSummary, Priority,
-    Record, Report, Request, Settings, Source, SourceKind, SourceLocation, Stretch, Task, WorkerId,
+    Record, Report, Request, Serves, Settings, Source, SourceKind, SourceLocation, Stretch, Task, WorkerId,
 };
 
 /// The record of a new job of the owner `local`.
@@ -77,6 +77,7 @@ pub(crate) fn report(worker: &str, task: Task, outcome: Outcome) -> Report {
         worker: WorkerId::new(worker),
         task,
         outcome,
+        held_seconds: None,
     }
 }
 
@@ -90,5 +91,6 @@ pub(crate) fn announcement(worker: &str, fingerprint: &str, holds: Vec<Task>) ->
         pixels_per_second: 1e6,
         holds,
         draining: false,
+        serves: Serves::default(),
     }
 }

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::job::{ClassName, JobId, OwnerId, Request, SourceKind, State};
 
 use super::job::{Job, Ring};
 use super::scheduler::Scheduler;
 use super::workers::LiveWorker;
+use super::{Destination, Millis};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +34,30 @@ pub struct ClassView {
     pub jobs: u64,
     /// Seconds of work of one engine that all jobs still are, those not yet planned included.
     pub backlog_seconds: f64,
+}
+
+/// What waits for a queue of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneView {
+    /// Which queue.
+    pub queue: Destination,
+    /// Tasks in it or at workers, and jobs that stand in line to publish their next one.
+    pub tasks: u64,
+    /// How long that one has waited for a worker which waited longest, its time in line included; zero where nothing waits.
+    pub oldest: Duration,
+}
+
+/// What an owner has to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnerView {
+    /// Whose.
+    pub owner: OwnerId,
+    /// Seconds of work of one engine that all its jobs still are.
+    pub backlog_seconds: f64,
+    /// Tasks of its jobs that are out now, by all tasks that are: its share of the workers.
+    pub share: f64,
+    /// Owners that have a turn before it, in the line where that are fewest; 0 where nothing of it waits.
+    pub place: u64,
 }
 
 impl Scheduler {
@@ -66,6 +92,55 @@ impl Scheduler {
             backlog_seconds,
         };
         classes.into_iter().map(seen).collect()
+    }
+
+    /// Every queue that something is published for or waits for, and the media queue.
+    pub fn lanes(&self) -> Vec<LaneView> {
+        let mut lanes: BTreeMap<Destination, (u64, Option<Millis>)> = BTreeMap::new();
+        lanes.entry(Destination::Media).or_default();
+        let mut count = |queue, tasks, ready: Option<Millis>| {
+            let (all, oldest) = lanes.entry(queue).or_default();
+            *all += tasks;
+            *oldest = [*oldest, ready].into_iter().flatten().min();
+        };
+        for job in self.jobs.values() {
+            if let Some(ring) = job.turn.map(|(ring, _)| ring).or(job.slot) {
+                count(ring.destination(), 1, job.ready);
+            }
+            for flight in job.flights.values() {
+                // One that is held waits no more.
+                let ready = flight.ready.filter(|_| flight.holder.is_none());
+                count(flight.ring.destination(), 1, ready);
+            }
+        }
+        let seen = |(queue, (tasks, oldest)): (Destination, (u64, Option<Millis>))| LaneView {
+            queue,
+            tasks,
+            oldest: oldest.map_or(Duration::ZERO, |since| self.now.since(since)),
+        };
+        lanes.into_iter().map(seen).collect()
+    }
+
+    /// The owners with the most work to be done, `most` of them, the one with the most first.
+    pub fn owners(&self, most: usize) -> Vec<OwnerView> {
+        let mut owners: BTreeMap<OwnerId, (f64, u64)> = BTreeMap::new();
+        for job in self.jobs.values().filter(|job| job.record.state.is_active()) {
+            let (seconds, out) = owners.entry(job.owner()).or_default();
+            *seconds += self.own_seconds(job);
+            *out += job.flights.len() as u64;
+        }
+        let all: u64 = owners.values().map(|(_, out)| out).sum();
+        let mut owners: Vec<_> = owners.into_iter().collect();
+        owners.sort_by(|(_, one), (_, other)| other.0.total_cmp(&one.0));
+        owners.truncate(most);
+        let places = self.lanes.places();
+        let seen = |(owner, (backlog_seconds, out)): (OwnerId, (f64, u64))| OwnerView {
+            owner,
+            backlog_seconds,
+            share: if all == 0 { 0.0 } else { out as f64 / all as f64 },
+            place: places.get(&owner).copied().unwrap_or(0),
+        };
+        owners.into_iter().map(seen).collect()
     }
 
     /// All live workers.

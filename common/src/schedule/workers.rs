@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::job::{Announcement, ClassName, JobId, Lane, Step, Task, WorkerId};
+use crate::job::{Announcement, ClassName, JobId, Lane, Serves, Step, Task, WorkerId};
 
 use super::{Destination, KnownClass, Millis};
 
@@ -24,6 +24,7 @@ struct Worker {
     rate: f64,
     holds: Vec<Task>,
     draining: bool,
+    serves: Serves,
     seen: Millis,
     /// Since when it holds nothing of the media queue, of the interactive and of the bulk lane.
     idle: [Option<Millis>; 3],
@@ -64,6 +65,7 @@ impl Workers {
             pixels_per_second: rate,
             holds,
             draining,
+            serves,
         } = announcement;
         let key = (class, fingerprint);
         self.seen.insert(key.clone(), now);
@@ -82,6 +84,7 @@ impl Workers {
             rate: if rate.is_finite() { rate.max(0.0) } else { 0.0 },
             holds,
             draining,
+            serves,
             seen: now,
             idle,
         };
@@ -120,6 +123,7 @@ impl Workers {
             let index = queues(worker.class).iter().position(|queue| *queue == to);
             let since = index.and_then(|index| worker.idle[index]);
             !worker.draining
+                && worker.serves(to)
                 && fingerprint.is_none_or(|fingerprint| worker.fingerprint == fingerprint)
                 && since.is_some_and(|since| now >= since.after(wait))
         })
@@ -128,7 +132,7 @@ impl Workers {
     /// The fingerprint of a class that makes the most pixels a second now, and what one of its workers makes.
     pub(super) fn best(&self, class: ClassName) -> Option<KnownClass> {
         let mut rates: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
-        for worker in self.workers.values().filter(|w| w.class == class && !w.draining) {
+        for worker in self.workers.values().filter(|worker| worker.makes(class)) {
             let (rate, count) = rates.entry(&worker.fingerprint).or_default();
             *rate += worker.rate;
             *count += 1;
@@ -166,7 +170,7 @@ impl Workers {
 
     /// Pixels a second that all live workers of a class make together.
     pub(super) fn total_rate(&self, class: ClassName) -> f64 {
-        let of_class = self.workers.values().filter(|w| w.class == class && !w.draining);
+        let of_class = self.workers.values().filter(|worker| worker.makes(class));
         of_class.map(|worker| worker.rate).sum()
     }
 
@@ -206,9 +210,15 @@ impl Workers {
 impl Worker {
     fn serves(&self, to: Destination) -> bool {
         match to {
-            Destination::Media => true,
-            Destination::Work(_, class) => self.class == class,
+            Destination::Media => self.serves.media,
+            Destination::Work(Lane::Interactive, class) => self.serves.interactive && self.class == class,
+            Destination::Work(Lane::Bulk, class) => self.serves.bulk && self.class == class,
         }
+    }
+
+    /// Whether it takes work of a class for its engine.
+    fn makes(&self, class: ClassName) -> bool {
+        self.class == class && self.serves.uses_engine() && !self.draining
     }
 }
 
@@ -247,6 +257,7 @@ mod tests {
             pixels_per_second: rate,
             holds,
             draining: false,
+            serves: Serves::default(),
         }
     }
 
@@ -290,6 +301,30 @@ mod tests {
         };
         workers.announce(announcement("a", "f", 1.0, vec![alone]), Millis(40_000), |_| None);
         assert!(!idle(&workers, Destination::Media, 60_000), "it takes nothing beside");
+    }
+
+    #[test]
+    fn one_that_only_plans_counts_for_no_lane() {
+        let mut workers = Workers::default();
+        let class = ClassName::default();
+        let planner = Announcement {
+            serves: Serves {
+                interactive: false,
+                bulk: false,
+                media: true,
+            },
+            ..announcement("planner", "slow", 100.0, vec![])
+        };
+        workers.announce(planner, Millis(0), |_| None);
+        assert_eq!((workers.best(class), workers.total_rate(class)), (None, 0.0));
+        workers.announce(announcement("a", "fast", 10.0, vec![]), Millis(0), |_| None);
+        let bulk = Destination::Work(BULK, class);
+        assert_eq!((workers.live(bulk), workers.live(Destination::Media)), (1, 2));
+        let wait = Duration::from_secs(10);
+        assert!(!workers.is_idle(bulk, Some("slow"), Millis(60_000), wait));
+        assert!(workers.is_idle(Destination::Media, Some("slow"), Millis(60_000), wait));
+        assert_eq!(workers.best(class).unwrap().fingerprint, "fast");
+        assert_eq!(workers.total_rate(class), 10.0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use jiff::Timestamp;
 
 use super::error::Answer;
+use super::metrics::{Counting, StorageMetrics};
 use super::{Stat, StorageConfig, StorageError, StorageTimeouts, Version};
 
 /// An S3 store: MinIO or another, or the embedded one, and the bucket in it that calls go to.
@@ -26,6 +27,7 @@ pub struct Storage {
     pub(super) bucket: Arc<str>,
     pub(super) timeouts: StorageTimeouts,
     pub(super) signed_bodies: bool,
+    metrics: Arc<StorageMetrics>,
 }
 
 /// Completing an upload may take a store long, since it may copy all of it.
@@ -37,11 +39,14 @@ impl Storage {
     /// # Errors
     /// If the store does not answer, or refuses the credentials.
     pub async fn connect(config: &StorageConfig) -> Result<Self, StorageError> {
+        let metrics = Arc::<StorageMetrics>::default();
+        let counting = Counting(Arc::clone(&metrics));
         let storage = Self {
-            client: Client::from_conf(client_config(config)),
+            client: Client::from_conf(client_config(config).interceptor(counting).build()),
             bucket: config.bucket.as_str().into(),
             timeouts: config.timeouts,
             signed_bodies: config.signed_bodies,
+            metrics,
         };
         storage.make_bucket(&config.region).await?;
         Ok(storage)
@@ -59,6 +64,11 @@ impl Storage {
     /// The client beneath, for calls that this type does not offer.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What this client and its clones asked of the store.
+    pub fn metrics(&self) -> &Arc<StorageMetrics> {
+        &self.metrics
     }
 
     /// The bucket that calls go to.
@@ -144,7 +154,7 @@ impl Storage {
     }
 }
 
-fn client_config(config: &StorageConfig) -> Config {
+fn client_config(config: &StorageConfig) -> aws_sdk_s3::config::Builder {
     let http = aws_smithy_http_client::Builder::new();
     // Without TLS no certificates need to be read, which takes longer than all else here.
     let http = if config.endpoint.starts_with("http://") {
@@ -172,7 +182,6 @@ fn client_config(config: &StorageConfig) -> Config {
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         // What is sent has a deadline for each attempt, and readers watch what they read.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build()
 }
 
 fn timeout_config(timeouts: &StorageTimeouts, attempt: Duration) -> TimeoutConfig {

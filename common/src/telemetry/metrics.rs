@@ -1,7 +1,11 @@
+use std::collections::HashMap;
+
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Media type of [`text`].
@@ -28,7 +32,12 @@ macro_rules! metrics {
         impl $name {
             /// Metrics that count from 0, in a registry of their own.
             pub fn new() -> Self {
-                let registry = ::prometheus::Registry::new();
+                Self::labelled(::std::collections::HashMap::new())
+            }
+
+            /// The same, each with these labels beside its own.
+            pub fn labelled(labels: ::std::collections::HashMap<String, String>) -> Self {
+                let registry = $crate::telemetry::registry(labels);
                 Self {
                     $($field: $crate::telemetry::register(
                         &registry,
@@ -42,6 +51,12 @@ macro_rules! metrics {
         impl Default for $name {
             fn default() -> Self {
                 Self::new()
+            }
+        }
+
+        impl $crate::telemetry::Families for $name {
+            fn families(&self) -> ::std::vec::Vec<::prometheus::proto::MetricFamily> {
+                self.registry.gather()
             }
         }
     };
@@ -74,6 +89,18 @@ impl Metric for Gauge {
     }
 }
 
+impl Metric for CounterVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
+impl Metric for GaugeVec {
+    fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
+        Self::new(Opts::new(name, help), labels)
+    }
+}
+
 impl Metric for IntCounterVec {
     fn make(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<Self> {
         Self::new(Opts::new(name, help), labels)
@@ -92,6 +119,14 @@ impl Metric for HistogramVec {
     }
 }
 
+/// An empty registry, whose metrics all have these labels.
+///
+/// # Panics
+/// If a label is none: labels are written in the program.
+pub fn registry(labels: HashMap<String, String>) -> Registry {
+    Registry::new_custom(None, Some(labels)).expect("labels are written in the program, and are valid")
+}
+
 /// Adds a metric to a registry.
 ///
 /// # Panics
@@ -103,12 +138,43 @@ pub fn register<M: Metric>(registry: &Registry, metric: prometheus::Result<M>) -
     metric
 }
 
-/// All metrics of a registry in Prometheus' text format.
+/// Metrics of a part of a process, as they are now. No two parts of a process have one of the same name.
+pub trait Families: Send + Sync {
+    /// All of them, by name.
+    fn families(&self) -> Vec<MetricFamily>;
+}
+
+/// What the system says of this process: memory, processor time, files. Their names are those of all Prometheus clients.
+#[derive(Debug)]
+pub struct ProcessMetrics(ProcessCollector);
+
+impl ProcessMetrics {
+    /// Of this process.
+    pub fn new() -> Self {
+        Self(ProcessCollector::for_self())
+    }
+}
+
+impl Default for ProcessMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Families for ProcessMetrics {
+    fn families(&self) -> Vec<MetricFamily> {
+        self.0.collect()
+    }
+}
+
+/// All metrics of some parts of a process in Prometheus' text format, by name.
 ///
 /// # Errors
 /// If they cannot be written as text.
-pub fn text(registry: &Registry) -> prometheus::Result<Vec<u8>> {
+pub fn text<'a>(parts: impl IntoIterator<Item = &'a dyn Families>) -> prometheus::Result<Vec<u8>> {
+    let mut families: Vec<_> = parts.into_iter().flat_map(Families::families).collect();
+    families.sort_by(|one, other| one.name().cmp(other.name()));
     let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    TextEncoder::new().encode(&families, &mut text)?;
     Ok(text)
 }

@@ -6,4 +6,4 @@ mod metrics;
 
 #[cfg(feature = "cli")]
 pub use log::log_to_stderr;
-pub use metrics::{CONTENT_TYPE, Metric, register, text};
+pub use metrics::{CONTENT_TYPE, Families, Metric, ProcessMetrics, register, registry, text};

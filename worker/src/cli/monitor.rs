@@ -9,8 +9,9 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use clearfleet_common::queue::BrokerMetrics;
 use clearfleet_common::storage::{ObjectKey, Storage};
-use clearfleet_common::telemetry;
+use clearfleet_common::telemetry::{self, Families, ProcessMetrics};
 use tokio::net::TcpListener;
 
 use crate::service::WorkerMetrics;
@@ -22,8 +23,10 @@ const CHECK: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
     works: OnceLock<Storage>,
+    broker: OnceLock<Arc<BrokerMetrics>>,
     drains: AtomicBool,
     metrics: Arc<WorkerMetrics>,
+    process: ProcessMetrics,
 }
 
 impl Monitor {
@@ -41,9 +44,16 @@ impl Monitor {
         let _ = self.works.set(storage);
     }
 
+    /// It takes tasks from a broker.
+    pub(super) fn consumes(&self, broker: Arc<BrokerMetrics>) {
+        // It begins once.
+        let _ = self.broker.set(broker);
+    }
+
     /// It takes no more.
     pub(super) fn drains(&self) {
         self.drains.store(true, Ordering::Release);
+        self.metrics.drains();
     }
 
     /// Why it takes no tasks, if it does not.
@@ -82,7 +92,11 @@ async fn ready(State(monitor): State<Arc<Monitor>>) -> Response {
 }
 
 async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
-    match monitor.metrics.text() {
+    let store = monitor.works.get().map(|storage| &**storage.metrics() as &dyn Families);
+    let parts = [&*monitor.metrics as &dyn Families, &monitor.process];
+    let broker = monitor.broker.get().map(|broker| &**broker as &dyn Families);
+    let parts = parts.into_iter().chain(store).chain(broker);
+    match telemetry::text(parts) {
         Ok(text) => ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

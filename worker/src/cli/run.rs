@@ -52,6 +52,9 @@ pub(super) struct RunArgs {
     /// Leave planning and putting together to other workers.
     #[arg(long, env = "CLEARFLEET_NO_MEDIA")]
     no_media: bool,
+    /// Only plan and put together: no engine of its class waits for it, and it counts for no lane.
+    #[arg(long, env = "CLEARFLEET_MEDIA_ONLY", conflicts_with_all = ["no_media", "lanes"])]
+    media_only: bool,
     /// Where it says how it is: /healthz, /readyz, /metrics; port 0 takes a free one.
     #[arg(
         long,
@@ -122,14 +125,16 @@ async fn work(args: &RunArgs) -> Result<()> {
     let refused = |e| Error::new(ErrorCode::SettingsInvalid, format!("cannot listen on {}", args.monitor)).because(e);
     let listener = TcpListener::bind(args.monitor).await.map_err(refused)?;
     let address = listener.local_addr().unwrap_or(args.monitor);
-    let metrics = Arc::new(WorkerMetrics::new());
+    let metrics = Arc::new(WorkerMetrics::of_class(args.class));
     let monitor = Arc::new(Monitor::new(Arc::clone(&metrics)));
     tokio::spawn(serve(listener, Arc::clone(&monitor)));
 
     let config = config(args, metrics)?;
     let storage = store(args).await?;
     let queue = args.broker.queue(&format!("clearfleet-worker {}", std::process::id()));
-    let queue: Arc<dyn Queue> = Arc::new(queue.ok_or_else(no_broker)?);
+    let queue = queue.ok_or_else(no_broker)?;
+    monitor.consumes(queue.metrics());
+    let queue: Arc<dyn Queue> = Arc::new(queue);
     let (class, device) = (config.class, config.device.clone());
     let worker = tokio::select! {
         worker = Worker::start(config, storage.clone(), Arc::clone(&queue)) => worker?,
@@ -181,7 +186,11 @@ fn config(args: &RunArgs, metrics: Arc<WorkerMetrics>) -> Result<WorkerConfig> {
     }
     Ok(WorkerConfig {
         class: args.class,
-        lanes: args.lanes.clone(),
+        lanes: if args.media_only {
+            Vec::new()
+        } else {
+            args.lanes.clone()
+        },
         media: !args.no_media,
         engine: first.builder,
         weights,

@@ -3,7 +3,7 @@
 
 use std::process::ChildStdout;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -65,6 +65,7 @@ pub(crate) struct Decoding {
     frames: Receiver<Vec<u8>>,
     thread: Option<JoinHandle<Result<()>>>,
     decoded: Arc<AtomicBool>,
+    busy: Arc<AtomicU64>,
 }
 
 impl Decoding {
@@ -76,6 +77,11 @@ impl Decoding {
         let (sender, frames) = sync_channel(ahead);
         let decoded = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&decoded);
+        let busy = Arc::new(AtomicU64::new(0));
+        let sender = FrameSender {
+            frames: sender,
+            busy: Arc::clone(&busy),
+        };
         let thread = std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
             let result = order.run(&sender);
             flag.store(true, Ordering::Release);
@@ -86,6 +92,7 @@ impl Decoding {
             frames,
             thread: Some(thread),
             decoded,
+            busy,
         })
     }
 
@@ -106,9 +113,30 @@ impl Decoding {
         Ok(None)
     }
 
+    /// How long it has decoded since this was asked last, the time not counted that frames waited to be taken.
+    pub(crate) fn take_busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.swap(0, Ordering::Relaxed))
+    }
+
     /// Whether the last frame is decoded, taken or not.
     pub(crate) fn is_decoded(&self) -> bool {
         self.decoded.load(Ordering::Acquire)
+    }
+}
+
+/// Where decoded frames go.
+struct FrameSender {
+    frames: SyncSender<Vec<u8>>,
+    /// Nanoseconds of decoding that nobody has asked for yet.
+    busy: Arc<AtomicU64>,
+}
+
+impl FrameSender {
+    /// Hands a frame on that was begun at `since`; false if nobody takes frames any more.
+    fn send(&self, frame: Vec<u8>, since: Instant) -> bool {
+        let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.busy.fetch_add(nanos, Ordering::Relaxed);
+        self.frames.send(frame).is_ok()
     }
 }
 
@@ -123,7 +151,7 @@ enum Pass {
 }
 
 impl DecodeOrder {
-    fn run(&self, sender: &SyncSender<Vec<u8>>) -> Result<()> {
+    fn run(&self, sender: &FrameSender) -> Result<()> {
         let mut sent = 0;
         let mut last = None;
         let remembered = self.seeks.0.load(Ordering::Relaxed);
@@ -147,7 +175,7 @@ impl DecodeOrder {
     }
 
     /// Decodes from `seek` on; frames that were `sent` by an earlier pass are not sent again.
-    fn pass(&self, seek: Option<f64>, sender: &SyncSender<Vec<u8>>, sent: &mut usize) -> Result<Pass> {
+    fn pass(&self, seek: Option<f64>, sender: &FrameSender, sent: &mut usize) -> Result<Pass> {
         let mut child = self.launch(seek)?;
         let stdout = child
             .take_stdout()
@@ -217,11 +245,12 @@ impl DecodeOrder {
             .spawn(&self.stop, remaining.max(Duration::from_millis(1)))
     }
 
-    fn read(&self, stdout: ChildStdout, sender: &SyncSender<Vec<u8>>, sent: &mut usize) -> Result<Found> {
+    fn read(&self, stdout: ChildStdout, sender: &FrameSender, sent: &mut usize) -> Result<Found> {
         let expected = self.slice.pts();
         let mut reader = NutReader::open(super::widened(stdout), self.frame_bytes.max(1 << 16))?;
         let clock = reader.stream().time_base;
         for n in 0.. {
+            let since = Instant::now();
             let mut buffer = self.buffers.take();
             let packet = reader.next_into(&mut buffer)?;
             let found = packet.map(|info| clock.rescale(info.pts, self.plan.video.time_base) + expected[0]);
@@ -242,7 +271,7 @@ impl DecodeOrder {
             }
             if n < *sent {
                 self.buffers.give(buffer);
-            } else if sender.send(buffer).is_err() {
+            } else if !sender.send(buffer, since) {
                 return Ok(Found::Abandoned);
             } else {
                 *sent += 1;

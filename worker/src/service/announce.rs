@@ -49,6 +49,7 @@ impl Core {
             pixels_per_second: self.engine.pixels_per_second(),
             holds: self.holdings.all().iter().map(|held| held.task.clone()).collect(),
             draining: !self.is_open(),
+            serves: self.serves,
         }
     }
 

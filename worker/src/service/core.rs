@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{ClassName, Plan, Record, WorkerId};
+use clearfleet_common::job::{ClassName, Plan, Record, Serves, WorkerId};
 use clearfleet_common::queue::{Queue, StartLog};
 use clearfleet_common::storage::{ObjectKey, PlanKey, Storage};
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ use super::metrics::WorkerMetrics;
 use super::source::ObjectSource;
 use super::store::{self, ObjectStore};
 use crate::media::serve::{SourceBytes, SourceServer};
-use crate::steps::{JobContext, Store, read_json};
+use crate::steps::{JobContext, Meter, Store, read_json};
 use crate::{Error, Result};
 
 /// Plans that are kept: a film's in work, and the next one's.
@@ -38,6 +38,7 @@ pub(super) enum Phase {
 pub(super) struct Core {
     pub(super) id: WorkerId,
     pub(super) class: ClassName,
+    pub(super) serves: Serves,
     pub(super) device: String,
     /// Engine, model and encoder.
     pub(super) fingerprint: String,
@@ -115,6 +116,7 @@ impl Core {
             limits: self.limits,
             stop: recall.stop().clone(),
             worker: self.id.to_string(),
+            meter: Arc::clone(&self.metrics) as Arc<dyn Meter>,
         }
     }
 }

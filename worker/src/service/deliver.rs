@@ -1,6 +1,7 @@
 //! Writing a result to a place of the operator's, beside its place among the job's objects.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{ObjectAddress, Record};
@@ -34,7 +35,11 @@ pub(super) fn deliver(
             _ => Error::new(code, message).because(e),
         }
     };
-    let there = ObjectStore::new(core.storage.in_bucket(&to.bucket), core.runtime.clone());
+    let there = ObjectStore::new(
+        core.storage.in_bucket(&to.bucket),
+        core.runtime.clone(),
+        Arc::clone(&core.metrics),
+    );
     let mut from = core.store.read(&stored.key.to_string())?;
     let mut object = there.write_at(&to.key, content_type).map_err(refused)?;
     let put = |piece: &[u8]| object.write_all(piece).map_err(|e| Error::write("the result", e));

@@ -10,6 +10,7 @@ use clearfleet_common::Stop;
 use clearfleet_common::job::{Lane, OwnerId};
 use vdsr::{Engine, EngineKind, Geometry, Plane, Session, Watch};
 
+use super::metrics::WorkerMetrics;
 use super::turns::{Turn, Turns};
 
 /// Builds the engine, when the worker starts and again after a panic.
@@ -27,11 +28,16 @@ pub(super) struct SharedEngine {
     current: Mutex<Option<Arc<dyn Engine>>>,
     turns: Turns,
     rate: Mutex<f64>,
+    metrics: Arc<WorkerMetrics>,
 }
 
 impl SharedEngine {
-    /// Builds the engine; `pixels_per_second` is taken for its rate until it is measured.
-    pub(super) fn new(build: EngineBuilder, pixels_per_second: f64) -> vdsr::Result<Arc<Self>> {
+    /// Builds the engine; `pixels_per_second` is taken for its rate until it is measured. What it makes is counted.
+    pub(super) fn new(
+        build: EngineBuilder,
+        pixels_per_second: f64,
+        metrics: Arc<WorkerMetrics>,
+    ) -> vdsr::Result<Arc<Self>> {
         let engine = guarded(|| build())?;
         Ok(Arc::new(Self {
             build,
@@ -40,6 +46,7 @@ impl SharedEngine {
             current: Mutex::new(Some(engine)),
             turns: Turns::new(),
             rate: Mutex::new(pixels_per_second),
+            metrics,
         }))
     }
 
@@ -81,6 +88,7 @@ impl SharedEngine {
     }
 
     fn measured(&self, pixels: usize, busy: Duration) {
+        self.metrics.made(pixels, busy);
         let seconds = busy.as_secs_f64();
         if seconds <= 0.0 {
             return;

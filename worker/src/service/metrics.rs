@@ -1,13 +1,15 @@
 //! What a worker counts, for Prometheus.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use clearfleet_common::job::{Outcome, Step};
-use clearfleet_common::telemetry;
-use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use clearfleet_common::job::{ClassName, Outcome, Step, Timings};
+use prometheus::{CounterVec, Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use crate::steps::{Meter, Stage};
 
 clearfleet_common::metrics! {
-    /// The metrics of one worker.
+    /// The metrics of the workers of one process; the class of all of them is a label of each.
     #[derive(Debug)]
     pub struct WorkerMetrics {
         /// Tasks that ended, by step and by what became of them.
@@ -16,29 +18,48 @@ clearfleet_common::metrics! {
         task_seconds: HistogramVec = "clearfleet_worker_task_seconds" ["step"],
         /// Tasks that are held now.
         held: IntGauge = "clearfleet_worker_tasks_held" [],
+        /// Seconds that a stage was busy with one batch; of fetch, with one read; of upload, with one object.
+        stage_seconds: HistogramVec = "clearfleet_worker_stage_seconds" ["stage"],
+        /// Seconds that stages were busy; reads of sources may overlap.
+        stage_busy: CounterVec = "clearfleet_worker_stage_busy_seconds_total" ["stage"],
         /// Frames of batches that went through the engine.
         frames: IntCounter = "clearfleet_worker_frames_total" [],
+        /// Pixels of results that the engine made.
+        pixels: IntCounter = "clearfleet_worker_pixels_total" [],
+        /// Pixels of results that were taken over from an earlier plan in place of being made again.
+        reused_pixels: IntCounter = "clearfleet_worker_reused_pixels_total" [],
         /// Pixels of results that the engine makes in a second, as measured of late.
         rate: Gauge = "clearfleet_worker_pixels_per_second" [],
         /// Bytes of sources that were read from the store.
         source_bytes: IntCounter = "clearfleet_worker_source_read_bytes_total" [],
         /// Reads of sources from the store.
         source_reads: IntCounter = "clearfleet_worker_source_reads_total" [],
+        /// Always 1; its labels tell what the worker is.
+        info: IntGaugeVec = "clearfleet_worker_info" ["device", "fingerprint", "version"],
+        /// Whether the worker takes no more tasks, since it ends.
+        draining: IntGauge = "clearfleet_worker_draining" [],
     }
 }
 
 impl WorkerMetrics {
+    /// Metrics that count from 0, of workers of this class.
+    pub fn of_class(class: ClassName) -> Self {
+        Self::labelled(HashMap::from([("class".to_owned(), class.to_string())]))
+    }
+
     /// Bytes of sources that were read so far.
     pub fn source_bytes_read(&self) -> u64 {
         self.source_bytes.get()
     }
 
-    /// All of them in Prometheus' text format.
-    ///
-    /// # Errors
-    /// If they cannot be written as text, which none here causes.
-    pub fn text(&self) -> prometheus::Result<Vec<u8>> {
-        telemetry::text(&self.registry)
+    pub(super) fn is(&self, device: &str, fingerprint: &str) {
+        let labels = [device, fingerprint, env!("CARGO_PKG_VERSION")];
+        self.info.with_label_values(&labels).set(1);
+    }
+
+    /// Says that the workers take no more tasks.
+    pub fn drains(&self) {
+        self.draining.set(1);
     }
 
     pub(super) fn ended(&self, step: Step, outcome: Option<&Outcome>, held: Duration) {
@@ -56,6 +77,12 @@ impl WorkerMetrics {
         self.frames.inc();
     }
 
+    /// The engine made so many pixels of results in this time.
+    pub(super) fn made(&self, pixels: usize, busy: Duration) {
+        self.pixels.inc_by(pixels as u64);
+        self.busy(Stage::Infer, busy);
+    }
+
     pub(super) fn runs_at(&self, pixels_per_second: f64) {
         self.rate.set(pixels_per_second);
     }
@@ -63,6 +90,36 @@ impl WorkerMetrics {
     pub(super) fn read(&self, bytes: u64) {
         self.source_reads.inc();
         self.source_bytes.inc_by(bytes);
+    }
+
+    /// A stage was busy with one thing from beginning to end.
+    pub(super) fn once(&self, stage: Stage, took: Duration) {
+        self.busy(stage, took);
+        self.took(stage, took.as_secs_f64());
+    }
+
+    fn took(&self, stage: Stage, seconds: f64) {
+        self.stage_seconds
+            .with_label_values(&[<&str>::from(stage)])
+            .observe(seconds);
+    }
+}
+
+impl Meter for WorkerMetrics {
+    fn busy(&self, stage: Stage, took: Duration) {
+        self.stage_busy
+            .with_label_values(&[<&str>::from(stage)])
+            .inc_by(took.as_secs_f64());
+    }
+
+    fn batch(&self, timings: &Timings) {
+        self.took(Stage::Decode, timings.decode_seconds);
+        self.took(Stage::Infer, timings.infer_seconds);
+        self.took(Stage::Encode, timings.encode_seconds);
+    }
+
+    fn reused(&self, pixels: u64) {
+        self.reused_pixels.inc_by(pixels);
     }
 }
 

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{ClassName, Lane, WorkerId};
+use clearfleet_common::job::{ClassName, Lane, Serves, WorkerId};
 use clearfleet_common::queue::{Queue, QueueName, StartLog};
 use clearfleet_common::storage::Storage;
 use tokio::runtime::Handle;
@@ -111,31 +111,42 @@ impl Worker {
     /// `EngineFailed` if the engine cannot be built or makes other pictures than it must; `FfmpegMissing`; `Internal` if
     /// there is no port or thread to be had.
     pub async fn start(config: WorkerConfig, storage: Storage, queue: Arc<dyn Queue>) -> Result<WorkerHandle> {
-        let (build, weights, rate) = (
+        let (build, weights, rate, metrics) = (
             Arc::clone(&config.engine),
             config.weights.clone(),
             config.pixels_per_second,
+            Arc::clone(&config.metrics),
         );
         let (engine, server, encoder) = on_thread("self-test", move || {
             let cannot = |e| Error::new(ErrorCode::EngineFailed, "the engine cannot be built").because(e);
-            let engine = SharedEngine::new(build, rate).map_err(cannot)?;
+            let engine = SharedEngine::new(build, rate, metrics).map_err(cannot)?;
             self_test::run(&*engine.current().map_err(cannot)?, &weights)?;
             Ok((engine, SourceServer::start()?, ffmpeg_version()?))
         })
         .await?;
         let fingerprint = fingerprint(&engine, &config.weights, encoder);
+        config.metrics.is(&config.device, &fingerprint);
         let core = Arc::new(Core {
             id: worker_id(&config.device),
             class: config.class,
+            serves: Serves {
+                media: config.media,
+                interactive: config.lanes.contains(&Lane::Interactive),
+                bulk: config.lanes.contains(&Lane::Bulk),
+            },
             device: config.device,
             fingerprint,
             limits: config.limits,
             batch_frames: config.batch_frames,
             scratch: config.scratch,
+            store: Arc::new(ObjectStore::new(
+                storage.clone(),
+                Handle::current(),
+                Arc::clone(&config.metrics),
+            )),
             metrics: config.metrics,
             starts: config.starts,
             engine,
-            store: Arc::new(ObjectStore::new(storage.clone(), Handle::current())),
             storage,
             queue,
             runtime: Handle::current(),

@@ -94,6 +94,7 @@ impl Core {
             worker: self.id.clone(),
             task: held.task.clone(),
             outcome,
+            held_seconds: Some(held.since.elapsed().as_secs_f64()),
         });
         let body = match serde_json::to_vec(&message) {
             Ok(body) => Bytes::from(body),

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use clearfleet_common::job::{Source, SourceLocation};
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 
 use super::metrics::WorkerMetrics;
 use crate::media::serve::SourceBytes;
+use crate::steps::Stage;
 
 /// What is asked for where somebody begins to read: enough for the headers of most files.
 const FIRST_BLOCK: u64 = 1 << 20;
@@ -130,10 +132,19 @@ impl ObjectSource {
     /// Starts a read of these bytes, which goes on whoever waits for it.
     fn fetch(&self, range: Range<u64>) -> Shared<BoxFuture<'static, Fetched>> {
         let (storage, key, version) = (self.storage.clone(), Arc::clone(&self.key), self.version.clone());
-        if let Some(metrics) = &self.metrics {
-            metrics.read(range.end - range.start);
-        }
-        let reading = self.runtime.spawn(read(storage, key, version, range.clone()));
+        let metrics = self.metrics.clone();
+        let wanted = range.clone();
+        let reading = self.runtime.spawn(async move {
+            let since = Instant::now();
+            if let Some(metrics) = &metrics {
+                metrics.read(wanted.end - wanted.start);
+            }
+            let fetched = read(storage, key, version, wanted).await;
+            if let Some(metrics) = &metrics {
+                metrics.once(Stage::Fetch, since.elapsed());
+            }
+            fetched
+        });
         async move {
             reading.await.unwrap_or_else(|e| {
                 Err(SourceError::Store {

@@ -1,6 +1,8 @@
 //! The pipeline's store over S3.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use clearfleet_common::ErrorCode;
@@ -8,7 +10,8 @@ use clearfleet_common::storage::{KeyPrefix, ObjectKey, ObjectReader, PlanKey, St
 use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
-use crate::steps::{Created, ObjectWriter, Store};
+use super::metrics::WorkerMetrics;
+use crate::steps::{Created, ObjectWriter, Stage, Store};
 use crate::{Error, Result};
 
 /// What is gathered before it is handed to the runtime: an encoder writes in much smaller pieces.
@@ -19,12 +22,17 @@ const PIECE: usize = 256 << 10;
 pub(super) struct ObjectStore {
     storage: Storage,
     runtime: Handle,
+    metrics: Arc<WorkerMetrics>,
 }
 
 impl ObjectStore {
-    /// The store behind `storage`, driven by `runtime`.
-    pub(super) fn new(storage: Storage, runtime: Handle) -> Self {
-        Self { storage, runtime }
+    /// The store behind `storage`, driven by `runtime`. How long large objects take to be written is counted.
+    pub(super) fn new(storage: Storage, runtime: Handle, metrics: Arc<WorkerMetrics>) -> Self {
+        Self {
+            storage,
+            runtime,
+            metrics,
+        }
     }
 
     /// Starts a large object of this media type.
@@ -40,11 +48,14 @@ impl ObjectStore {
     /// # Errors
     /// As [`Store::put`].
     pub(super) fn write_at(&self, key: &str, content_type: &str) -> Result<Box<dyn ObjectWriter>> {
+        let since = Instant::now();
         let started = self.runtime.block_on(self.storage.write_at(key, content_type));
         Ok(Box::new(Writer {
             object: started.map_err(failed)?,
             piece: BytesMut::with_capacity(PIECE),
             runtime: self.runtime.clone(),
+            metrics: Arc::clone(&self.metrics),
+            busy: since.elapsed(),
         }))
     }
 }
@@ -126,12 +137,18 @@ struct Writer {
     object: clearfleet_common::storage::ObjectWriter,
     piece: BytesMut,
     runtime: Handle,
+    metrics: Arc<WorkerMetrics>,
+    /// How long whoever writes has waited for the store.
+    busy: Duration,
 }
 
 impl Writer {
     fn hand_on(&mut self) -> Result<(), StorageError> {
+        let since = Instant::now();
         let piece = self.piece.split().freeze();
-        self.runtime.block_on(self.object.write(piece))
+        let written = self.runtime.block_on(self.object.write(piece));
+        self.busy += since.elapsed();
+        written
     }
 }
 
@@ -154,8 +171,16 @@ impl Write for Writer {
 impl ObjectWriter for Writer {
     fn finish(mut self: Box<Self>) -> Result<(u64, String)> {
         self.hand_on().map_err(failed)?;
-        let Self { object, runtime, .. } = *self;
+        let since = Instant::now();
+        let Self {
+            object,
+            runtime,
+            metrics,
+            busy,
+            ..
+        } = *self;
         let written = runtime.block_on(object.finish()).map_err(failed)?;
+        metrics.once(Stage::Upload, busy + since.elapsed());
         Ok((written.bytes, written.sha256))
     }
 }

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod draft;
+mod meter;
 mod picture;
 mod plan;
 mod progress;
@@ -20,6 +21,7 @@ use clearfleet_common::config::Limits;
 use clearfleet_common::storage::PlanKey;
 
 pub use assemble::assemble;
+pub use meter::{Meter, Stage};
 pub use picture::{PictureReport, PictureRequest, picture};
 pub(crate) use plan::pipeline_digest;
 pub use plan::{PlanRequest, plan, plan_preview};
@@ -46,6 +48,8 @@ pub struct JobContext {
     pub limits: Limits,
     /// Asks the steps to stop.
     pub stop: Stop,
+    /// Told what steps spend their time with.
+    pub meter: Arc<dyn Meter>,
     /// Who does the work, for markers.
     pub worker: String,
 }

@@ -64,7 +64,12 @@ impl Earlier {
             let Some(old) = old.map(|old| old as u64).filter(|old| done.binary_search(old).is_ok()) else {
                 continue;
             };
-            taken += u64::from(self.hand_over_one(job, old, new, &slice)?);
+            if self.hand_over_one(job, old, new, &slice)? {
+                taken += 1;
+                let (width, height) = self.plan.video.target_size;
+                let pixels = width as u64 * height as u64;
+                job.meter.reused(slice.range().len() * pixels);
+            }
         }
         Ok(taken)
     }

@@ -12,7 +12,7 @@ use vdsr::{Engine, FrameFormat, FrameUpscaler, Size};
 
 use super::progress::Watching;
 use super::store::Created;
-use super::{Frames, JobContext, Progress};
+use super::{Frames, JobContext, Progress, Stage};
 use crate::media::decode::{Buffers, DecodeOrder, Decoding, SeekMemory};
 use crate::media::encode::{EncodeOrder, Encoding};
 use crate::media::frame_format;
@@ -171,6 +171,7 @@ impl<'a> Line<'a> {
             if next.is_none() && started.decoding.is_decoded() {
                 next = self.start_next(batches)?;
             }
+            self.job.meter.busy(Stage::Decode, started.decoding.take_busy());
             timings.decode_seconds += before.elapsed().as_secs_f64();
             let before = Instant::now();
             let target = self.frame(&source)?;
@@ -307,7 +308,9 @@ impl Settler {
         let mut timings = loop {
             match work.recv() {
                 Ok(Work::Frame(frame)) => {
+                    let before = Instant::now();
                     encoding = encoding.frame(&frame)?;
+                    self.job.meter.busy(Stage::Encode, before.elapsed());
                     self.buffers.give(frame);
                 }
                 Ok(Work::Done(timings)) => break timings,
@@ -317,6 +320,7 @@ impl Settler {
         };
         let before = Instant::now();
         let (bytes, sha256) = encoding.finish()?.finish()?;
+        self.job.meter.busy(Stage::Encode, before.elapsed());
         timings.encode_seconds += before.elapsed().as_secs_f64();
         timings.total_seconds = self.since.elapsed().as_secs_f64();
         let marker = Marker {
@@ -333,6 +337,7 @@ impl Settler {
             // Another worker was faster; only the segment that its marker names counts.
             store.delete(key)?;
         }
+        self.job.meter.batch(&marker.timings);
         self.progress.batch_done(self.batch, &marker);
         Ok(())
     }

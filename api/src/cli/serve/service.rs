@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::Lane;
-use clearfleet_common::queue::{MemoryQueue, Queue, StartLog};
+use clearfleet_common::queue::{BrokerMetrics, MemoryQueue, Queue, StartLog};
 use clearfleet_common::schedule::Rules;
 use clearfleet_common::storage::Storage;
 use clearfleet_common::storage::embedded::{EmbeddedError, EmbeddedServer, EmbeddedStore};
+use clearfleet_common::telemetry::ProcessMetrics;
 use clearfleet_worker::service::{Worker, WorkerConfig, WorkerHandle, WorkerMetrics};
 use clearfleet_worker::{Error, Result};
 use futures::future::join_all;
@@ -74,7 +75,7 @@ impl Service {
     /// cannot be used; `Internal`.
     pub(super) async fn start(args: &ServeArgs, data_dir: &Path, address: SocketAddr) -> Result<Self> {
         let (storage, embedded) = open_store(args, data_dir).await?;
-        let queue = queue(args)?;
+        let Opened { queue, broker } = queue(args)?;
         let (stop, streams) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
 
@@ -90,12 +91,19 @@ impl Service {
         };
         let state = state(&parts, &streams).await?;
         let shell = Shell::new(storage.clone(), Arc::clone(&queue), Arc::clone(&records), rules(args));
-        let state = state.with_scheduler(Arc::new(shell.view()));
+        let mut state = state
+            .with_scheduler(Arc::new(shell.view()))
+            .with_metrics(shell.metrics(args.classes()))
+            .with_metrics(Arc::clone(storage.metrics()) as _)
+            .with_metrics(Arc::new(ProcessMetrics::new()));
+        if let Some(broker) = broker {
+            state = state.with_metrics(broker);
+        }
         tasks.spawn(shell.run(stop.clone()));
         tasks.spawn(sweep_daily(storage.clone(), args.retention.into(), stop.clone()));
         let (secrets, webhooks) = webhooks(&parts, &state)?;
         let state = state.with_webhooks(secrets);
-        let (state, embedded) = match embedded {
+        let (mut state, embedded) = match embedded {
             Some((store, served)) => (state.with_backup(Backup::new(store, data_dir.to_owned())), Some(served)),
             None => (state, None),
         };
@@ -104,7 +112,9 @@ impl Service {
             // They are processes of their own.
             Vec::new()
         } else {
-            workers(&parts).await?
+            let metrics = Arc::new(WorkerMetrics::of_class(args.own_class()));
+            state = state.with_metrics(Arc::clone(&metrics) as _);
+            workers(&parts, &metrics).await?
         };
         if !records.wait_loaded(RECORDS).await {
             tracing::warn!("not all records are read yet; lists are not whole until they are");
@@ -181,16 +191,28 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     joined.unwrap_or_else(|e| Err(Error::internal("a thread panicked").because(e)))
 }
 
+/// A queue, and what is counted of its broker if it has one.
+struct Opened {
+    queue: Arc<dyn Queue>,
+    broker: Option<Arc<BrokerMetrics>>,
+}
+
 /// The broker that the options name; else a queue in this process.
-fn queue(args: &ServeArgs) -> Result<Arc<dyn Queue>> {
+fn queue(args: &ServeArgs) -> Result<Opened> {
     let Some(broker) = args.broker.queue(&format!("clearfleet {}", std::process::id())) else {
-        return Ok(Arc::new(MemoryQueue::new()));
+        return Ok(Opened {
+            queue: Arc::new(MemoryQueue::new()),
+            broker: None,
+        });
     };
     if args.storage.config().is_none() {
         let message = "a broker is for a fleet, which needs a store that all of it reaches: --s3-endpoint";
         return Err(Error::new(ErrorCode::SettingsInvalid, message));
     }
-    Ok(Arc::new(broker))
+    Ok(Opened {
+        broker: Some(broker.metrics()),
+        queue: Arc::new(broker),
+    })
 }
 
 /// What schedules in one process need not listen for long: nothing that an earlier process published can be with anybody.
@@ -264,8 +286,8 @@ fn webhooks(parts: &Parts<'_>, state: &AppState) -> Result<(HookSecrets, Webhook
     Ok((secrets, webhooks.map_err(|e| cannot(e.into()))?))
 }
 
-/// One worker a device; the first also plans and assembles.
-async fn workers(parts: &Parts<'_>) -> Result<Vec<WorkerHandle>> {
+/// One worker a device; the first also plans and assembles. `metrics` are of all of them together.
+async fn workers(parts: &Parts<'_>, metrics: &Arc<WorkerMetrics>) -> Result<Vec<WorkerHandle>> {
     let args = parts.args;
     let scratch = parts.data_dir.join(SCRATCH);
     let (folder, log) = (scratch.clone(), parts.data_dir.join(STARTS));
@@ -275,8 +297,6 @@ async fn workers(parts: &Parts<'_>) -> Result<Vec<WorkerHandle>> {
     };
     let starts = Arc::new(blocking(opened).await?);
     let Devices { first, others, weights } = args.engine.devices()?;
-    // Of all of them together.
-    let metrics = Arc::new(WorkerMetrics::new());
     let mut workers = Vec::new();
     for (n, device) in std::iter::once(first).chain(others).enumerate() {
         let config = WorkerConfig {
@@ -290,7 +310,7 @@ async fn workers(parts: &Parts<'_>) -> Result<Vec<WorkerHandle>> {
             batch_frames: args.batch_frames,
             limits: args.limits.into(),
             scratch: scratch.clone(),
-            metrics: Arc::clone(&metrics),
+            metrics: Arc::clone(metrics),
             starts: Some(Arc::clone(&starts)),
         };
         workers.push(Worker::start(config, parts.storage.clone(), Arc::clone(parts.queue)).await?);

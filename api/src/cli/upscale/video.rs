@@ -47,6 +47,7 @@ impl Session<'_> {
         let state = State::open(output, &state_request, self.args.resume, self.args.overwrite)?;
         self.interrupt.working_in(state.folder(), true);
         let context = JobContext {
+            meter: Arc::new(()),
             store: Arc::new(FolderStore::open(state.folder().to_owned())?),
             key: PLAN,
             server: Arc::clone(&self.server),

@@ -14,6 +14,8 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::config::AmqpConfig;
+use super::consume::Departures;
+use super::status::{Board, Presence};
 use super::version::Version;
 use super::watchdog;
 use super::wire::{self, Kit, Tap};
@@ -44,6 +46,7 @@ impl Role {
 pub(super) struct Link {
     pub(super) config: AmqpConfig,
     role: Role,
+    board: Arc<Board>,
     state: Mutex<State>,
 }
 
@@ -62,9 +65,14 @@ struct Failure {
 }
 
 impl Link {
-    pub(super) fn new(config: AmqpConfig, role: Role) -> Self {
+    pub(super) fn new(config: AmqpConfig, role: Role, board: Arc<Board>) -> Self {
         let state = Mutex::default();
-        Self { config, role, state }
+        Self {
+            config,
+            role,
+            board,
+            state,
+        }
     }
 
     /// The connection; a new one if there is none. One caller tries at a time, not before the pause after the last failure
@@ -85,7 +93,8 @@ impl Link {
             sleep_until(failed.at + failed.pause.mul_f64(1.0 - jitter() / 2.0)).await;
             pause = (2 * failed.pause).min(PAUSES.1);
         }
-        match Live::connect(&self.config, self.role).await {
+        let presence = Presence::new(Arc::clone(&self.board), self.role);
+        match Live::connect(&self.config, self.role, presence).await {
             Ok(live) => {
                 state.failed = None;
                 Ok(Arc::clone(state.live.insert(live)))
@@ -122,12 +131,14 @@ pub(super) struct Live {
     pub(super) call: Duration,
     /// What was declared on it.
     pub(super) declared: Mutex<HashSet<QueueName>>,
+    /// Who consumed on it and is about to give back.
+    pub(super) departures: Arc<Departures>,
 }
 
 impl Live {
-    async fn connect(config: &AmqpConfig, role: Role) -> Result<Arc<Self>, QueueError> {
+    async fn connect(config: &AmqpConfig, role: Role, presence: Presence) -> Result<Arc<Self>, QueueError> {
         let timeouts = config.timeouts;
-        let tap = Arc::new(Tap::default());
+        let tap = Arc::new(Tap::new(presence));
         let properties =
             ConnectionProperties::default().with_connection_name(format!("{} ({})", config.name, role.suffix()).into());
         let wired = Arc::clone(&tap);
@@ -160,10 +171,12 @@ impl Live {
             version,
             call: timeouts.call,
             declared: Mutex::default(),
+            departures: Arc::default(),
         });
         if matches!(role, Role::Consume) {
             watchdog::watch(&live, timeouts.watchdog).await?;
         }
+        live.tap.presence.begins();
         tracing::info!(broker = %config.url, %version, role = role.suffix(), "connected to the broker");
         Ok(live)
     }

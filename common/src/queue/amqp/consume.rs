@@ -6,9 +6,14 @@
 //! A subscription is taken out when a message is wanted and ended with the delivery: with a prefetch of one alone, the broker
 //! would put the next message into the hands of who is not ready for it, where nobody else could take it and a crash would
 //! count against it. Only on the control queue it stays, since there it is a place in line.
+//!
+//! A consumer that is dropped gives back what it holds in so many words, and who consumes next on the same connection waits
+//! for that: the broker tells a queue of a closed channel some time after it has confirmed the end. On the control queue the
+//! channel is closed instead, which gives back and passes the turn on in one step; a cancelled consumer passes its turn on
+//! with a message still in its hands, and the successor would get the one after it first.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +22,7 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::connection::{Live, within};
 use super::topology;
@@ -30,27 +35,38 @@ const LINGER: Duration = Duration::from_millis(250);
 /// Starts to consume.
 pub(super) async fn consume(live: Arc<Live>, queue: QueueName) -> Result<AmqpConsumer, QueueError> {
     topology::declare(&live, queue).await?;
+    live.departures.over(queue, live.call).await;
     let channel = live.channel().await?;
     let one = channel.basic_qos(1, BasicQosOptions::default());
     within(live.call, "limiting deliveries", one).await?;
     let (results, arrived) = mpsc::channel(2);
     let (wish, wanted) = watch::channel(false);
     let gone = Arc::new(AtomicBool::new(false));
-    let task = Task {
+    let (running, left) = watch::channel(());
+    let departures = Arc::clone(&live.departures);
+    let mut task = Task {
         live,
         channel,
         queue,
         results,
         wanted,
         gone: Arc::clone(&gone),
+        subscription: None,
+        held: None,
+        _running: running,
     };
-    let first = if task.stays() {
-        Some(task.subscribe().await?)
-    } else {
-        None
-    };
-    tokio::spawn(task.run(first));
-    Ok(AmqpConsumer { arrived, wish, gone })
+    if task.stays() {
+        task.subscribe().await?;
+    }
+    tokio::spawn(task.run());
+    Ok(AmqpConsumer {
+        arrived,
+        wish,
+        gone,
+        queue,
+        left,
+        departures,
+    })
 }
 
 /// The consumer's end of the task.
@@ -59,6 +75,10 @@ pub(super) struct AmqpConsumer {
     /// Whether somebody waits.
     wish: watch::Sender<bool>,
     gone: Arc<AtomicBool>,
+    queue: QueueName,
+    /// Closed when the task has given back everything.
+    left: watch::Receiver<()>,
+    departures: Arc<Departures>,
 }
 
 #[async_trait]
@@ -75,7 +95,46 @@ impl Drop for AmqpConsumer {
     fn drop(&mut self) {
         // The task sees that nobody receives; this is for who acknowledges before it does.
         self.gone.store(true, Ordering::SeqCst);
+        self.departures.begin(self.queue, self.left.clone());
     }
+}
+
+/// Consumers of a connection that are gone and may not have given back yet what they held.
+#[derive(Debug, Default)]
+pub(super) struct Departures(Mutex<Vec<(QueueName, watch::Receiver<()>)>>);
+
+impl Departures {
+    fn begin(&self, queue: QueueName, left: watch::Receiver<()>) {
+        let mut leaving = self.lock();
+        leaving.retain(|(_, left)| is_open(left));
+        if is_open(&left) {
+            leaving.push((queue, left));
+        }
+    }
+
+    /// Waits for those of a queue, so that what they held comes before what was published later.
+    async fn over(&self, queue: QueueName, limit: Duration) {
+        let leaving: Vec<_> = {
+            let of_queue = |(name, left): &(QueueName, watch::Receiver<()>)| (*name == queue).then(|| left.clone());
+            self.lock().iter().filter_map(of_queue).collect()
+        };
+        let all = async {
+            for mut left in leaving {
+                // Nothing is ever sent: this is the end.
+                let _ = left.changed().await;
+            }
+        };
+        // Where it takes too long, what they held comes a little later.
+        let _ = timeout(limit, all).await;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(QueueName, watch::Receiver<()>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_open(left: &watch::Receiver<()>) -> bool {
+    left.has_changed().is_ok()
 }
 
 /// Somebody waits, until this is dropped.
@@ -138,17 +197,28 @@ struct Task {
     results: mpsc::Sender<Result<Delivery, QueueError>>,
     wanted: watch::Receiver<bool>,
     gone: Arc<AtomicBool>,
+    /// Never dropped unsaid while the channel is open: the library then cancels it some time later, and does so even when
+    /// the channel was closed meanwhile, for which the broker ends the connection.
+    subscription: Option<lapin::Consumer>,
+    /// What was delivered and is not settled.
+    held: Option<lapin::Acker>,
+    /// Dropped when everything is given back.
+    _running: watch::Sender<()>,
 }
 
 impl Task {
-    async fn run(mut self, mut subscription: Option<lapin::Consumer>) {
+    async fn run(mut self) {
         let error = loop {
-            match self.turn(&mut subscription).await {
+            match self.turn().await {
                 Ok(Next::Turn) => {}
                 Ok(Next::Gone) => break None,
                 Err(error) => break Some(error),
             }
         };
+        let mut error = error;
+        if error.is_none() && !self.stays() {
+            error = self.give_back().await.err();
+        }
         // Whatever is still unsettled comes again when the channel is closed; nothing waits for the answer.
         let closing = self.channel.close(200, "OK".into());
         let closed = within(self.live.call, "closing a channel", closing);
@@ -162,18 +232,19 @@ impl Task {
     }
 
     /// Waits for a wish, for a message, and for what becomes of it.
-    async fn turn(&mut self, subscription: &mut Option<lapin::Consumer>) -> Result<Next, QueueError> {
-        let mut stream = match subscription.take() {
-            Some(stream) => stream,
-            None if self.wish().await => self.subscribe().await?,
-            None => return Ok(Next::Gone),
-        };
-        let delivery = match self.receive(&mut stream).await? {
+    async fn turn(&mut self) -> Result<Next, QueueError> {
+        if self.subscription.is_none() {
+            if !self.wish().await {
+                return Ok(Next::Gone);
+            }
+            self.subscribe().await?;
+        }
+        let delivery = match self.receive().await? {
             Received::Delivery(delivery) => delivery,
             Received::Nothing => return Ok(Next::Turn),
             Received::Gone => return Ok(Next::Gone),
         };
-        let acker = delivery.acker.clone();
+        self.held = Some(delivery.acker.clone());
         let (task, verdict) = oneshot::channel();
         let gone = Arc::clone(&self.gone);
         let settle = Box::new(AmqpSettle { task, gone });
@@ -185,33 +256,27 @@ impl Task {
             () = self.results.closed() => return Ok(Next::Gone),
             verdict = verdict => verdict.ok(),
             // With one delivery unsettled no other can come: this is the end of the connection, or of the channel.
-            ended = stream.next() => return Err(ended.and_then(Result::err).map_or_else(cancelled, lost)),
+            ended = upcoming(&mut self.subscription) => return Err(ended.and_then(Result::err).map_or_else(cancelled, lost)),
         };
-        if self.stays() || *self.wanted.borrow() {
-            *subscription = Some(stream);
-        } else {
-            self.unsubscribe(&stream, true).await?;
+        if !self.stays() && !*self.wanted.borrow() {
+            self.unsubscribe(true).await?;
         }
-        self.settle(&acker, verdict).await?;
+        self.settle(verdict).await?;
         Ok(Next::Turn)
     }
 
     /// Waits for a message as long as one is wanted.
-    async fn receive(&mut self, stream: &mut lapin::Consumer) -> Result<Received, QueueError> {
+    async fn receive(&mut self) -> Result<Received, QueueError> {
         let stays = self.stays();
         let delivery = tokio::select! {
             biased;
             () = self.results.closed() => return Ok(Received::Gone),
-            delivery = stream.next() => Some(delivery.ok_or_else(cancelled)?),
+            delivery = upcoming(&mut self.subscription) => Some(delivery.ok_or_else(cancelled)?),
             () = no_wish(&mut self.wanted), if !stays => None,
         };
         let delivery = match delivery {
             Some(delivery) => Some(delivery),
-            None => {
-                self.unsubscribe(stream, false).await?;
-                // What was on its way comes before the end.
-                stream.next().await
-            }
+            None => self.unsubscribe(false).await?,
         };
         match delivery {
             Some(delivery) => Ok(Received::Delivery(Box::new(delivery.map_err(lost)?))),
@@ -219,7 +284,9 @@ impl Task {
         }
     }
 
-    async fn settle(&self, acker: &lapin::Acker, verdict: Option<Verdict>) -> Result<(), QueueError> {
+    /// Settles what is held.
+    async fn settle(&mut self, verdict: Option<Verdict>) -> Result<(), QueueError> {
+        let Some(acker) = self.held.take() else { return Ok(()) };
         let call = self.live.call;
         let Some(answer) = verdict else {
             // Not `nack`, which RabbitMQ 4.3 does not count as a delivery.
@@ -237,6 +304,18 @@ impl Task {
         done
     }
 
+    /// Gives back everything, and waits until the queue has it.
+    async fn give_back(&mut self) -> Result<(), QueueError> {
+        if let Some(Ok(unseen)) = self.unsubscribe(false).await? {
+            // It was on its way; then nothing was held.
+            self.held = Some(unseen.acker.clone());
+        }
+        self.settle(None).await?;
+        // The answer to this comes when the broker has dealt with all that was said before.
+        let asked = self.channel.basic_qos(1, BasicQosOptions::default());
+        within(self.live.call, "giving back", asked).await
+    }
+
     /// Whether the subscription outlives a delivery.
     fn stays(&self) -> bool {
         self.queue == QueueName::Control
@@ -252,18 +331,39 @@ impl Task {
         }
     }
 
-    async fn subscribe(&self) -> Result<lapin::Consumer, QueueError> {
+    async fn subscribe(&mut self) -> Result<(), QueueError> {
         let name = self.queue.to_string();
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         // A tag of the broker's: the last subscription may still hold something under its own.
         let subscribing = self.channel.basic_consume(name.into(), "".into(), options, arguments);
-        within(self.live.call, "consuming", subscribing).await
+        self.subscription = Some(within(self.live.call, "consuming", subscribing).await?);
+        Ok(())
     }
 
-    /// Ends a subscription; without waiting, what is sent next is still done after it.
-    async fn unsubscribe(&self, stream: &lapin::Consumer, nowait: bool) -> Result<(), QueueError> {
-        let cancelling = self.channel.basic_cancel(stream.tag(), BasicCancelOptions { nowait });
-        within(self.live.call, "ending a subscription", cancelling).await
+    /// Ends a subscription, if there is one, and returns what was on its way; without waiting, nothing can be on its way, and
+    /// what is sent next is still done after it.
+    async fn unsubscribe(
+        &mut self,
+        nowait: bool,
+    ) -> Result<Option<lapin::Result<lapin::message::Delivery>>, QueueError> {
+        let Some(tag) = self.subscription.as_ref().map(lapin::Consumer::tag) else {
+            return Ok(None);
+        };
+        let cancelling = self.channel.basic_cancel(tag, BasicCancelOptions { nowait });
+        within(self.live.call, "ending a subscription", cancelling).await?;
+        let Some(mut stream) = self.subscription.take().filter(|_| !nowait) else {
+            return Ok(None);
+        };
+        // What was on its way comes before the end.
+        Ok(stream.next().await)
+    }
+}
+
+/// What comes on a subscription.
+async fn upcoming(subscription: &mut Option<lapin::Consumer>) -> Option<lapin::Result<lapin::message::Delivery>> {
+    match subscription {
+        Some(stream) => stream.next().await,
+        None => None,
     }
 }
 

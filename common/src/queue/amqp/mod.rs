@@ -3,7 +3,7 @@
 //! * `config`: which broker, how long it may take. `wire`, `version`: the stream under the client library, and what the
 //!   server says of itself on it.
 //! * `connection`: one connection to publish, one to consume; new ones when they are lost. `watchdog`: an end for those that
-//!   hang.
+//!   hang. `status`: what is told of them.
 //! * `topology`: queues and exchange. `publish`, `consume`, `events`: what is done with them.
 //!
 //! Every wait for the broker has a deadline. An acknowledgement is not confirmed by the broker: where the connection breaks in
@@ -14,20 +14,26 @@ mod connection;
 mod consume;
 mod events;
 mod publish;
+mod status;
 mod topology;
 mod version;
 mod watchdog;
 mod wire;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use connection::{Link, Role};
 use publish::Publisher;
+use status::Board;
 
 use super::{Consumer, Listener, Queue, QueueError, QueueName};
 
 pub use config::{AmqpConfig, AmqpTimeouts, AmqpUrl, AmqpUrlError};
+pub use status::{AmqpStatus, BrokerMetrics};
 
 /// Work queues and events on RabbitMQ.
 ///
@@ -38,15 +44,28 @@ pub use config::{AmqpConfig, AmqpTimeouts, AmqpUrl, AmqpUrlError};
 pub struct AmqpQueue {
     publisher: Publisher,
     link: Link,
+    board: Arc<Board>,
 }
 
 impl AmqpQueue {
     /// On the broker that is configured.
     pub fn new(config: AmqpConfig) -> Self {
+        let board = Arc::<Board>::default();
         Self {
-            publisher: Publisher::new(Link::new(config.clone(), Role::Publish)),
-            link: Link::new(config, Role::Consume),
+            publisher: Publisher::new(Link::new(config.clone(), Role::Publish, Arc::clone(&board))),
+            link: Link::new(config, Role::Consume, Arc::clone(&board)),
+            board,
         }
+    }
+
+    /// How its connections are, now and from now on. It tells no more when the queue is gone.
+    pub fn status(&self) -> watch::Receiver<AmqpStatus> {
+        self.board.status()
+    }
+
+    /// The same for Prometheus, kept up to date.
+    pub fn metrics(&self) -> Arc<BrokerMetrics> {
+        self.board.metrics()
     }
 }
 

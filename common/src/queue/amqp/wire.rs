@@ -20,18 +20,29 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::status::Presence;
 use super::version::Greeting;
 
 /// What is known of a connection's stream, and a way to end it that needs nobody's help.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tap {
     greeting: Mutex<Greeting>,
     socket: OnceLock<StdStream>,
+    pub(super) presence: Presence,
 }
 
 impl Tap {
+    pub(super) fn new(presence: Presence) -> Self {
+        Self {
+            greeting: Mutex::default(),
+            socket: OnceLock::new(),
+            presence,
+        }
+    }
+
     /// Ends the connection at once: the other side is told, and whoever reads or writes here gets an error.
     pub(super) fn cut(&self) {
+        self.presence.ends();
         if let Some(socket) = self.socket.get() {
             // It fails where the connection is gone already.
             let _ = socket.shutdown(Shutdown::Both);
@@ -83,6 +94,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(super) struct Wire {
     stream: Box<dyn Duplex>,
     tap: Arc<Tap>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // Whoever ended the connection and for whatever reason: the library lets go of it then.
+        self.tap.presence.ends();
+    }
 }
 
 impl futures_io::AsyncRead for Wire {

@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::job::{Command, ControlMessage, JobId, Lane, Outcome, OwnerId, Record, SourceKind, State, Step, Task};
 use crate::schedule::testing::{announcement, record_of, report};
-use crate::schedule::{Destination, Effect, Input, ListedJob, Millis, RecordVersion, Rules, Scheduler};
+use crate::schedule::{Destination, Effect, Input, ListedJob, Millis, Note, RecordVersion, Rules, Scheduler};
 
 /// A scheduler whose storage answers at once, and what it has published.
 pub(super) struct Desk {
@@ -17,6 +17,8 @@ pub(super) struct Desk {
     tasks: BTreeMap<String, Task>,
     /// What was done beside records and tasks.
     pub(super) done: Vec<String>,
+    /// What the scheduler noted.
+    pub(super) notes: Vec<Note>,
     versions: u64,
     /// What somebody wants of a job that ends, in the moment before its key below `active/` is deleted.
     pub(super) last_wish: Option<(u128, Command)>,
@@ -60,6 +62,7 @@ impl Desk {
             published: Vec::new(),
             tasks: BTreeMap::new(),
             done: Vec::new(),
+            notes: Vec::new(),
             versions: 0,
             last_wish: None,
         };
@@ -186,12 +189,18 @@ impl Desk {
 
     /// Tells the scheduler something, and carries out what it wants done.
     pub(super) fn say(&mut self, input: Input) {
-        let mut effects: std::collections::VecDeque<_> = self.scheduler.handle(input, self.now).into();
+        let mut effects = VecDeque::from(self.handle(input));
         while let Some(effect) = effects.pop_front() {
             if let Some(answer) = self.carry_out(effect) {
-                effects.extend(self.scheduler.handle(answer, self.now));
+                effects.extend(self.handle(answer));
             }
         }
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<Effect> {
+        let effects = self.scheduler.handle(input, self.now);
+        self.notes.extend_from_slice(self.scheduler.notes());
+        effects
     }
 
     fn found(&self, job: JobId) -> Option<(Box<Record>, RecordVersion)> {
