@@ -16,7 +16,6 @@ mod service;
 mod tests;
 mod view;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,16 +45,6 @@ use crate::webhooks::HookSecrets;
 /// How long the queue may take for a hint.
 const HINT: Duration = Duration::from_secs(5);
 
-/// Metrics of parts of this process that are not HTTP.
-#[derive(Clone, Default)]
-struct MoreMetrics(Vec<Arc<dyn Families>>);
-
-impl fmt::Debug for MoreMetrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "metrics of {} more parts", self.0.len())
-    }
-}
-
 /// What all requests share.
 #[derive(Clone, Debug)]
 pub struct AppState {
@@ -69,7 +58,8 @@ pub struct AppState {
     scheduler: Option<Arc<dyn QueueView>>,
     config: Arc<HttpConfig>,
     metrics: Arc<Metrics>,
-    more_metrics: MoreMetrics,
+    /// Those of parts of this process that are not HTTP.
+    more_metrics: Vec<Arc<dyn Families>>,
     uploads: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     hints: TaskTracker,
@@ -97,7 +87,7 @@ impl AppState {
             #[cfg(feature = "standalone")]
             backup: None,
             metrics: Arc::new(Metrics::new()),
-            more_metrics: MoreMetrics::default(),
+            more_metrics: Vec::new(),
             uploads: Arc::new(Semaphore::new(config.uploads)),
             streams: Arc::new(Semaphore::new(config.streams)),
             config: Arc::new(config),
@@ -124,7 +114,7 @@ impl AppState {
     /// The same with the metrics of another part of this process.
     #[must_use]
     pub fn with_metrics(mut self, part: Arc<dyn Families>) -> Self {
-        self.more_metrics.0.push(part);
+        self.more_metrics.push(part);
         self
     }
 

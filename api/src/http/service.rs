@@ -411,7 +411,7 @@ async fn readyz(Extracted(state): Extracted<AppState>) -> Result<Json<Health>, P
 )]
 async fn metrics(Extracted(state): Extracted<AppState>) -> Result<impl IntoResponse, Problem> {
     state.metrics.count(&state.records);
-    let others = state.more_metrics.0.iter().map(|part| &**part);
+    let others = state.more_metrics.iter().map(|part| &**part);
     let parts = std::iter::once(&*state.metrics as &dyn Families).chain(others);
     let text = telemetry::text(parts).map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clearfleet_common::job::{ClassName, ControlMessage, OwnerId};
 use clearfleet_common::schedule::{Destination, Input, Note};
+use clearfleet_common::storage::Digest;
 use clearfleet_common::telemetry::Families;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::SchedulerView;
 
@@ -86,6 +87,7 @@ impl SchedulerMetrics {
 }
 
 /// What the scheduler of a process shows: what was counted, and how things are at the moment.
+#[derive(Debug)]
 pub(super) struct Shown {
     pub(super) metrics: Arc<SchedulerMetrics>,
     pub(super) view: SchedulerView,
@@ -178,8 +180,8 @@ fn whole(count: u64) -> i64 {
 
 /// Owners' names are their business; an operator finds a digest again with `printf %s NAME | sha256sum`.
 fn digest(owner: OwnerId) -> String {
-    let digest = Sha256::digest(owner.as_str());
-    digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Digest(Sha256::digest(owner.as_str()).into());
+    digest.to_string()[..8].to_owned()
 }
 
 fn lane(queue: Destination) -> &'static str {
@@ -195,5 +197,95 @@ fn kind(message: &ControlMessage) -> &'static str {
         ControlMessage::Watch { .. } => "watch",
         ControlMessage::Report(_) => "report",
         ControlMessage::Wake => "wake",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use clearfleet_common::job::{Announcement, Record, Serves, WorkerId};
+    use clearfleet_common::schedule::{Effect, Millis, RecordVersion, Rules, Scheduler};
+    use clearfleet_common::telemetry;
+
+    use super::super::tests::film;
+    use super::*;
+
+    fn read(scheduler: &mut Scheduler, record: &Record) {
+        let look = ControlMessage::Look {
+            job: record.id,
+            owner: record.owner,
+        };
+        for effect in scheduler.handle(Input::Control(look), Millis(1000)) {
+            if let Effect::Read { job, ticket, .. } = effect {
+                let found = Some((Box::new(record.clone()), RecordVersion("1".to_owned())));
+                scheduler.handle(Input::Read { job, ticket, found }, Millis(1000));
+            }
+        }
+    }
+
+    #[test]
+    fn the_active_scheduler_shows_its_classes_lanes_and_owners_and_no_other_does() {
+        let scheduler = Arc::new(Mutex::new(Scheduler::new(Rules::default())));
+        let idle: ClassName = "idle".parse().unwrap();
+        let shown = Shown {
+            metrics: Arc::default(),
+            view: SchedulerView::new(Arc::clone(&scheduler)),
+            classes: vec![ClassName::default(), idle],
+        };
+        let lines = || {
+            let text = String::from_utf8(telemetry::text([&shown as &dyn Families]).unwrap()).unwrap();
+            let told = text.lines().filter(|line| !line.starts_with('#'));
+            told.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let has = |lines: &[String], line: &str| assert!(lines.iter().any(|told| told == line), "{line} in {lines:#?}");
+        let silent = |lines: &[String]| {
+            has(lines, "clearfleet_scheduler_active 0");
+            let of_others =
+                |line: &String| line.contains("{class=") || line.contains("{lane=") || line.contains("{owner=");
+            assert!(!lines.iter().any(of_others), "{lines:#?}");
+        };
+        silent(&lines());
+        {
+            let mut scheduler = scheduler.lock().unwrap();
+            scheduler.handle(Input::Activated, Millis(1000));
+            let announcement = Announcement {
+                worker: WorkerId::new("w"),
+                class: ClassName::default(),
+                fingerprint: "f".to_owned(),
+                device: "cpu".to_owned(),
+                pixels_per_second: 1e6,
+                holds: Vec::new(),
+                draining: false,
+                serves: Serves::default(),
+            };
+            scheduler.handle(Input::Announced(announcement), Millis(1000));
+            read(&mut scheduler, &film());
+            scheduler.handle(Input::Tick, Millis(8000));
+        }
+        let active = lines();
+        for line in [
+            "clearfleet_scheduler_active 1",
+            "clearfleet_backlog_seconds{class=\"idle\"} 0",
+            "clearfleet_backlog_jobs{class=\"default\"} 1",
+            "clearfleet_backlog_jobs{class=\"idle\"} 0",
+            "clearfleet_workers{class=\"default\"} 1",
+            "clearfleet_workers_pixels_per_second{class=\"default\"} 1000000",
+            "clearfleet_media_backlog_tasks 1",
+            "clearfleet_oldest_wait_seconds{lane=\"media\"} 7",
+            "clearfleet_oldest_wait_seconds{lane=\"bulk\"} 0",
+            // printf %s local | sha256sum
+            "clearfleet_owner_place{owner=\"25bf8e1a\"} 0",
+        ] {
+            has(&active, line);
+        }
+        let is_left = |line: &&String| line.starts_with("clearfleet_backlog_seconds{class=\"default\"}");
+        let left = active
+            .iter()
+            .find(is_left)
+            .and_then(|line| line.split(' ').next_back()?.parse::<f64>().ok());
+        assert!(left.is_some_and(|left| left > 0.0), "{active:#?}");
+        scheduler.lock().unwrap().handle(Input::Deactivated, Millis(9000));
+        silent(&lines());
     }
 }

@@ -65,6 +65,29 @@ impl Running {
     }
 }
 
+/// A film's record, which nobody has planned for.
+pub(super) fn film() -> Record {
+    let id = JobId::new();
+    let request = Request {
+        name: "a.mp4".to_owned(),
+        kind: SourceKind::Video,
+        settings: Settings::default(),
+        stretch: Stretch::default(),
+        class: ClassName::default(),
+        priority: Priority::Normal,
+        webhook: None,
+        destination: None,
+        preview: None,
+    };
+    let source = Source {
+        location: SourceLocation::Job(id),
+        bytes: 1,
+        etag: String::new(),
+        content_type: "video/mp4".to_owned(),
+    };
+    Record::new(id, OwnerId::default(), request, source, Timestamp::now())
+}
+
 impl World {
     async fn new() -> Self {
         let store = ScratchStore::start().await.unwrap();
@@ -88,27 +111,9 @@ impl World {
 
     /// Makes a film's record; nobody is told.
     async fn film(&self) -> JobId {
-        let id = JobId::new();
-        let request = Request {
-            name: "a.mp4".to_owned(),
-            kind: SourceKind::Video,
-            settings: Settings::default(),
-            stretch: Stretch::default(),
-            class: ClassName::default(),
-            priority: Priority::Normal,
-            webhook: None,
-            destination: None,
-            preview: None,
-        };
-        let source = Source {
-            location: SourceLocation::Job(id),
-            bytes: 1,
-            etag: String::new(),
-            content_type: "video/mp4".to_owned(),
-        };
-        let record = Record::new(id, OwnerId::default(), request, source, Timestamp::now());
+        let record = film();
         self.storage.create_record(&record).await.unwrap();
-        id
+        record.id
     }
 
     async fn hint(&self, job: JobId) {

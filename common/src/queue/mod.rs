@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::job::{ClassName, Lane};
 
 #[cfg(feature = "amqp")]
-pub use amqp::{AmqpConfig, AmqpQueue, AmqpStatus, AmqpTimeouts, AmqpUrl, AmqpUrlError, BrokerMetrics};
+pub use amqp::{AmqpConfig, AmqpQueue, AmqpTimeouts, AmqpUrl, AmqpUrlError, BrokerMetrics};
 pub use memory::MemoryQueue;
 pub use starts::{StartLog, StartLogError};
 

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -139,7 +140,7 @@ pub fn register<M: Metric>(registry: &Registry, metric: prometheus::Result<M>) -
 }
 
 /// Metrics of a part of a process, as they are now. No two parts of a process have one of the same name.
-pub trait Families: Send + Sync {
+pub trait Families: fmt::Debug + Send + Sync {
     /// All of them, by name.
     fn families(&self) -> Vec<MetricFamily>;
 }

@@ -44,6 +44,7 @@ suite! {
     reads::ranges_are_those_of_a_slice(storage),
     reads::a_pinned_version_is_read_or_refused(storage),
     reads::what_is_missing_is_said_so(storage),
+    reads::calls_are_counted_by_what_became_of_them(storage),
     lists::long_lists_are_whole_and_in_order(storage),
     lists::lists_are_those_of_a_map(storage),
     races::one_of_eight_creates(storage),

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use clearfleet_common::job::JobId;
 use clearfleet_common::storage::{ObjectKey, Storage, StorageError};
+use clearfleet_common::telemetry::{self, Families};
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
 use tokio::io::AsyncReadExt as _;
@@ -92,4 +93,51 @@ pub(crate) async fn what_is_missing_is_said_so(storage: &Storage) {
     ));
     let put = elsewhere.put(ObjectKey::CurrentModels, Bytes::new()).await;
     assert!(matches!(put, Err(StorageError::Missing { .. })), "{put:?}");
+}
+
+pub(crate) async fn calls_are_counted_by_what_became_of_them(storage: &Storage) {
+    let there = ObjectKey::Source(JobId::new());
+    let missing = ObjectKey::Source(JobId::new()).to_string();
+    let counted = || {
+        let metrics: &dyn Families = &**storage.metrics();
+        let text = String::from_utf8(telemetry::text([metrics]).unwrap()).unwrap();
+        let value = |series: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(series));
+            line.map_or(0, |value| value.trim().parse::<u64>().unwrap())
+        };
+        [
+            ("PutObject", "ok"),
+            ("PutObject", "changed"),
+            ("HeadObject", "ok"),
+            ("HeadObject", "missing"),
+        ]
+        .map(|(operation, outcome)| {
+            value(&format!(
+                "clearfleet_storage_requests_total{{operation=\"{operation}\",outcome=\"{outcome}\"}}"
+            ))
+        })
+    };
+    let before = counted();
+    assert!(
+        storage
+            .create(there, Bytes::from_static(b"one"))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        storage
+            .create(there, Bytes::from_static(b"two"))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(storage.stat(&there.to_string()).await.unwrap().is_some());
+    assert_eq!(storage.stat(&missing).await.unwrap(), None);
+    let after = counted();
+    let difference: Vec<_> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+    assert_eq!(difference[0], 1);
+    assert_eq!(difference[3], 1);
+    // Who finds an object that should not be there looks at whose it is.
+    assert!(difference[1] == 1 && difference[2] >= 1, "{difference:?}");
 }

@@ -176,6 +176,25 @@ impl Client {
         self.send("GET", path, &[], b"")
     }
 
+    /// What a metric counts: the sum of the series with this name and, of the form `name{label="value",…}`, these labels;
+    /// nothing where there is none.
+    ///
+    /// # Panics
+    /// As [`send`](Self::send), or if there are no metrics.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (name, wanted) = series.split_once('{').unwrap_or((series, "}"));
+        let wanted: Vec<_> = wanted.trim_end_matches('}').split_terminator(',').collect();
+        let text = self.get("/metrics").expect(200).text();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| {
+            let (found, value) = line.rsplit_once(' ')?;
+            let (found, labels) = found.split_once('{').unwrap_or((found, ""));
+            let fits = found == name && wanted.iter().all(|label| labels.contains(label));
+            fits.then(|| value.parse::<f64>().expect("a number"))
+        });
+        values.reduce(|one, other| one + other)
+    }
+
     /// Posts without a body.
     ///
     /// # Panics

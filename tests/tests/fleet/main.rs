@@ -105,15 +105,8 @@ impl Worker {
 
     /// The value of one of its metrics, of all labels together.
     fn metric(&self, name: &str) -> f64 {
-        let (status, text) = self.ask("/metrics");
-        assert_eq!(status, 200, "{text}");
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let values = lines.filter_map(|line| {
-            let (metric, value) = line.rsplit_once(' ')?;
-            let metric = metric.split('{').next()?;
-            (metric == name).then(|| value.parse::<f64>().expect("a number"))
-        });
-        values.sum()
+        let monitor = clearfleet_tests::Client::new(&self.monitor);
+        monitor.metric(name).unwrap_or(0.0)
     }
 }
 

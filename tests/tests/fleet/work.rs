@@ -57,6 +57,26 @@ fn pools_do_their_own_jobs() {
     assert_eq!(refused.refusal(422), "settings_invalid");
 }
 
+/// One that only plans and puts together leaves every frame to the others, and counts for no lane.
+#[test]
+fn one_worker_plans_and_another_upscales() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let server = fleet.server();
+    let plans = fleet.worker("--engine bicubic --media-only");
+    let upscales = fleet.worker("--engine bicubic --no-media --batch-frames 10");
+    let client = server.client();
+    let film = client.submit_with(&fleet.world.path("film.mp4"), &lossless());
+    client.done(&film);
+    fleet.assert_film(&server, &film);
+    let told = |name: &str| [plans.metric(name), upscales.metric(name)];
+    assert_eq!(told("clearfleet_worker_frames_total"), [0.0, 50.0]);
+    assert_eq!(told("clearfleet_worker_tasks_total{step=\"plan\"}"), [1.0, 0.0]);
+    assert_eq!(told("clearfleet_worker_tasks_total{step=\"assemble\"}"), [1.0, 0.0]);
+    assert_eq!(told("clearfleet_broker_connected"), [1.0, 1.0]);
+    assert_eq!(client.metric("clearfleet_workers{class=\"default\"}"), Some(1.0));
+    assert_eq!(client.metric("clearfleet_broker_connected"), Some(1.0));
+}
+
 /// SIGTERM ends a worker when it has given back what it cannot finish, and others go on with it.
 #[test]
 fn a_worker_that_is_asked_to_stop_gives_its_work_back() {

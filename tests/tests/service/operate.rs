@@ -136,3 +136,37 @@ fn a_backup_holds_everything_and_goes_on() {
     assert_eq!(refused.event("failed")["code"], "input_damaged", "{refused:#?}");
     assert!(!setting.world.path("half").join("store/index.redb").exists());
 }
+
+/// What dashboards, alerts and autoscalers look at, after one film.
+#[test]
+fn what_a_server_does_is_in_its_metrics() {
+    let setting = Setting::with("--engine bicubic --batch-frames 10 --class default,idle=1e6");
+    let client = setting.server.client();
+    let job = setting.submit_film();
+    client.done(&job);
+    let value = |series: &str| client.metric(series).unwrap_or_else(|| panic!("no {series}"));
+    assert_eq!(value("clearfleet_scheduler_active"), 1.0);
+    for class in ["default", "idle"] {
+        assert_eq!(value(&format!("clearfleet_backlog_seconds{{class=\"{class}\"}}")), 0.0);
+    }
+    assert_eq!(value("clearfleet_workers{class=\"default\"}"), 1.0);
+    assert_eq!(value("clearfleet_workers{class=\"idle\"}"), 0.0);
+    assert_eq!(value("clearfleet_batches_done_total{class=\"default\"}"), 5.0);
+    assert_eq!(value("clearfleet_jobs_ended_total{state=\"done\"}"), 1.0);
+    // Five batches; the plan and the result.
+    assert_eq!(value("clearfleet_lane_wait_seconds_count{lane=\"bulk\"}"), 5.0);
+    assert_eq!(value("clearfleet_lane_wait_seconds_count{lane=\"media\"}"), 2.0);
+    // 64×48 pixels twice as wide and high, of 50 frames.
+    let of_worker = |name: &str| value(&format!("clearfleet_worker_{name}"));
+    assert_eq!(of_worker("pixels_total{class=\"default\"}"), 50.0 * 128.0 * 96.0);
+    for stage in ["decode", "infer", "encode"] {
+        assert_eq!(of_worker(&format!("stage_seconds_count{{stage=\"{stage}\"}}")), 5.0);
+    }
+    for stage in ["fetch", "decode", "infer", "encode", "upload"] {
+        let busy = of_worker(&format!("stage_busy_seconds_total{{stage=\"{stage}\"}}"));
+        assert!(busy > 0.0, "{stage}");
+    }
+    assert_eq!(of_worker("info"), 1.0);
+    assert!(value("clearfleet_storage_requests_total{operation=\"PutObject\",outcome=\"ok\"}") > 0.0);
+    assert!(value("process_resident_memory_bytes") > 1e6);
+}

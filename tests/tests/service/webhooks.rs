@@ -56,11 +56,8 @@ fn assert_signed(told: &Told, secret: &str) {
 
 /// What the server has counted.
 fn counted(client: &Client, what: &str) -> u64 {
-    let metrics = client.get("/metrics").expect(200).text();
-    let name = format!("clearfleet_webhooks_{what}_total ");
-    let count = metrics.lines().find_map(|line| line.strip_prefix(&*name));
-    let count = count.unwrap_or_else(|| panic!("no {name} in {metrics}"));
-    count.parse().expect("a number")
+    let count = client.metric(&format!("clearfleet_webhooks_{what}_total"));
+    count.expect("it is counted") as u64
 }
 
 /// Waits until it has counted so many: an answer is counted after it was given.

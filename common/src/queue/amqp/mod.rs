@@ -24,7 +24,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::watch;
 
 use connection::{Link, Role};
 use publish::Publisher;
@@ -33,7 +32,7 @@ use status::Board;
 use super::{Consumer, Listener, Queue, QueueError, QueueName};
 
 pub use config::{AmqpConfig, AmqpTimeouts, AmqpUrl, AmqpUrlError};
-pub use status::{AmqpStatus, BrokerMetrics};
+pub use status::BrokerMetrics;
 
 /// Work queues and events on RabbitMQ.
 ///
@@ -58,12 +57,7 @@ impl AmqpQueue {
         }
     }
 
-    /// How its connections are, now and from now on. It tells no more when the queue is gone.
-    pub fn status(&self) -> watch::Receiver<AmqpStatus> {
-        self.board.status()
-    }
-
-    /// The same for Prometheus, kept up to date.
+    /// How its connections are, for Prometheus, kept up to date.
     pub fn metrics(&self) -> Arc<BrokerMetrics> {
         self.board.metrics()
     }

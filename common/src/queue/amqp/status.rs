@@ -1,15 +1,14 @@
-//! How the connections are: for who waits for a change, and for Prometheus.
+//! How the connections are, for Prometheus.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{IntCounter, IntGauge};
-use tokio::sync::watch;
 
 use super::connection::Role;
 
 /// How a queue's connections to its broker are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AmqpStatus {
+struct Status {
     publishes: Line,
     consumes: Line,
 }
@@ -22,16 +21,16 @@ struct Line {
     up: Option<u64>,
 }
 
-impl AmqpStatus {
+impl Status {
     /// Whether all is connected that was ever needed. There is one connection to publish and one to consume, each made when
     /// it is first used: what never published needs none for it. False before the first.
-    pub fn connected(self) -> bool {
+    fn connected(self) -> bool {
         let lines = [self.publishes, self.consumes];
         self.connections() > 0 && lines.iter().all(|line| line.made == 0 || line.up.is_some())
     }
 
     /// How many connections were made so far.
-    pub fn connections(self) -> u64 {
+    fn connections(self) -> u64 {
         self.publishes.made + self.consumes.made
     }
 
@@ -57,30 +56,22 @@ crate::metrics! {
 /// Where connections report.
 #[derive(Debug, Default)]
 pub(super) struct Board {
-    status: watch::Sender<AmqpStatus>,
+    status: Mutex<Status>,
     metrics: Arc<BrokerMetrics>,
 }
 
 impl Board {
-    pub(super) fn status(&self) -> watch::Receiver<AmqpStatus> {
-        self.status.subscribe()
-    }
-
     pub(super) fn metrics(&self) -> Arc<BrokerMetrics> {
         Arc::clone(&self.metrics)
     }
 
-    fn change(&self, change: impl FnOnce(&mut AmqpStatus)) {
-        self.status.send_if_modified(|status| {
-            let before = *status;
-            change(status);
-            // While nobody else can change them.
-            self.metrics.connected.set(status.connected().into());
-            self.metrics
-                .connections
-                .inc_by(status.connections() - before.connections());
-            *status != before
-        });
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = status.connections();
+        change(&mut status);
+        // While nobody else can change them.
+        self.metrics.connected.set(status.connected().into());
+        self.metrics.connections.inc_by(status.connections() - before);
     }
 }
 
@@ -137,16 +128,14 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{self, Families};
 
     #[test]
     fn what_is_told_is_what_is_there() {
         let board = Arc::new(Board::default());
         let told = || {
-            let status = *board.status().borrow();
             let metrics = board.metrics();
-            assert_eq!(metrics.connected.get(), i64::from(status.connected()));
-            assert_eq!(metrics.connections.get(), status.connections());
-            (status.connected(), status.connections())
+            (metrics.connected.get() == 1, metrics.connections.get())
         };
         let new = |role| Presence::new(Arc::clone(&board), role);
         assert_eq!(told(), (false, 0));
@@ -175,16 +164,9 @@ mod tests {
         assert_eq!(told(), (true, 5));
         publishes.ends();
         assert_eq!(told(), (false, 5));
-    }
-
-    #[test]
-    fn prometheus_gets_both() {
-        let board = Arc::new(Board::default());
-        Presence::new(Arc::clone(&board), Role::Publish).begins();
-        let text =
-            String::from_utf8(crate::telemetry::text([&*board.metrics() as &dyn crate::telemetry::Families]).unwrap())
-                .unwrap();
-        assert!(text.contains("\nclearfleet_broker_connected 1\n"), "{text}");
-        assert!(text.contains("\nclearfleet_broker_connections_total 1\n"), "{text}");
+        let text = telemetry::text([&*board.metrics() as &dyn Families]).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("\nclearfleet_broker_connected 0\n"), "{text}");
+        assert!(text.contains("\nclearfleet_broker_connections_total 5\n"), "{text}");
     }
 }
