@@ -3,9 +3,10 @@
 //! What is delivered is settled by the task that received it, on the channel that it came on; nobody else knows a delivery's
 //! tag. When the channel ends, the task ends, and what was not settled comes again.
 //!
-//! A subscription is taken out when a message is wanted and ended with the delivery: with a prefetch of one alone, the broker
-//! would put the next message into the hands of who is not ready for it, where nobody else could take it and a crash would
-//! count against it. Only on the control queue it stays, since there it is a place in line.
+//! A subscription is taken out when a message is wanted and ended with the delivery, unless the next is wanted already:
+//! with a prefetch of one alone, the broker would put the next message into the hands of who is not ready for it, where
+//! nobody else could take it and a crash would count against it. Only on the control queue it stays, since there it is a
+//! place in line.
 //!
 //! A consumer that is dropped gives back what it holds in so many words, and who consumes next on the same connection waits
 //! for that: the broker tells a queue of a closed channel some time after it has confirmed the end. On the control queue the
@@ -256,9 +257,16 @@ impl Task {
             () = self.results.closed() => return Ok(Next::Gone),
             verdict = verdict => verdict.ok(),
             // With one delivery unsettled no other can come: this is the end of the connection, or of the channel.
-            ended = upcoming(&mut self.subscription) => return Err(ended.and_then(Result::err).map_or_else(cancelled, lost)),
+            more = upcoming(&mut self.subscription) => return Err(match more {
+                Some(Ok(_)) => QueueError::Unavailable("the broker delivered more than it was asked for".to_owned()),
+                Some(Err(error)) => lost(error),
+                None => cancelled(),
+            }),
         };
-        if !self.stays() && !*self.wanted.borrow() {
+        // What is given back may have been its last delivery. For such a one RabbitMQ 3.10 credits the subscription twice,
+        // and would deliver two at a time from then on.
+        let outlived = verdict.is_some() && *self.wanted.borrow();
+        if !self.stays() && !outlived {
             self.unsubscribe(true).await?;
         }
         self.settle(verdict).await?;
