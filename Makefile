@@ -56,6 +56,13 @@ fleet: ## the tests of a fleet, on a real RabbitMQ and MinIO: some minutes
 	cargo nextest run --workspace --no-tests=fail --ignore-default-filter \
 		-E 'binary(fleet) | (package(clearfleet-common) & binary(queue))'
 
+.PHONY: chaos
+chaos: ## a fleet under load and one fault after another, four minutes of it; make chaos SEED=7 SECONDS=600
+	@deploy/setup.sh fleet
+	CLEARFLEET_CHAOS_SEED=$(SEED) CLEARFLEET_CHAOS_SECONDS=$(SECONDS) \
+		cargo nextest run --workspace --no-tests=fail --ignore-default-filter --run-ignored only --no-capture \
+		-E 'binary(fleet) & test(=chaos::chaos)'
+
 .PHONY: lint
 lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 	@deploy/setup.sh lint

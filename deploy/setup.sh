@@ -118,6 +118,11 @@ need_rabbitmq() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
 }
 
+# Clocks that are wrong, for programs that are told so.
+need_faketime() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || need_packages libfaketime
+}
+
 install_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
     local command="apt-get install -y --no-install-recommends ${packages[*]}"
@@ -196,6 +201,7 @@ for target in "$@"; do
             need_rust
             need_ffmpeg
             need_rabbitmq
+            need_faketime
             need_tool cargo-nextest
             minio=yes
             ;;

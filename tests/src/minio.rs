@@ -1,7 +1,7 @@
 //! A MinIO of a test's own, as an operator's store, and objects in it.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,9 +17,10 @@ const STARTS_IN: Duration = Duration::from_secs(60);
 /// A store. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Minio {
-    url: String,
+    program: PathBuf,
+    address: String,
     process: Child,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Minio {
@@ -37,47 +38,74 @@ impl Minio {
         Some(started.unwrap_or_else(|| panic!("{} does not answer", program.display())))
     }
 
-    fn try_start(program: &PathBuf) -> Option<Self> {
+    fn try_start(program: &Path) -> Option<Self> {
         let data = tempfile::tempdir().expect("a temporary folder");
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr();
         let address = port.expect("its address").to_string();
-        let process = Command::new(program)
-            .args(["server", "--quiet", "--address", &address])
-            .arg(data.path())
-            .env("MINIO_ROOT_USER", USER)
-            .env("MINIO_ROOT_PASSWORD", PASSWORD)
-            .env("MINIO_BROWSER", "off")
-            .env("MINIO_UPDATE", "off")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
         let mut minio = Self {
-            url: format!("http://{address}"),
-            process: process.expect("minio can be started"),
-            _data: data,
+            process: spawn(program, &address, data.path()),
+            program: program.to_owned(),
+            address,
+            data,
         };
+        minio.answers().then_some(minio)
+    }
+
+    /// Whether it is up, or comes up in time.
+    fn answers(&mut self) -> bool {
         let since = Instant::now();
-        while matches!(minio.process.try_wait(), Ok(None)) && since.elapsed() < STARTS_IN {
-            let ready = ureq::get(format!("{}/minio/health/ready", minio.url)).call();
+        while matches!(self.process.try_wait(), Ok(None)) && since.elapsed() < STARTS_IN {
+            let ready = ureq::get(format!("{}/minio/health/ready", self.url())).call();
             if ready.is_ok_and(|answer| answer.status() == 200) {
-                return Some(minio);
+                return true;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        None
+        false
+    }
+
+    /// Kills it, as a crash would.
+    ///
+    /// # Panics
+    /// If it had ended before.
+    pub fn kill(&mut self) {
+        let ended = self.process.try_wait().expect("a process of this one's own");
+        assert!(ended.is_none(), "MinIO had ended: {ended:?}");
+        self.process.kill().expect("it can be killed");
+        self.process.wait().expect("it can be waited for");
+    }
+
+    /// Starts it again where it was, on what it had stored.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn revive(&mut self) {
+        self.process = spawn(&self.program, &self.address, self.data.path());
+        assert!(self.answers(), "MinIO does not come back");
     }
 
     /// The options that make a server keep everything in it.
     pub fn options(&self) -> String {
-        format!(
-            "--s3-endpoint {} --s3-access-key {USER} --s3-secret-key {PASSWORD}",
-            self.url
-        )
+        Self::options_at(&self.url())
+    }
+
+    /// The same where it is reached at another URL, as through a proxy.
+    pub fn options_at(url: &str) -> String {
+        format!("--s3-endpoint {url} --s3-access-key {USER} --s3-secret-key {PASSWORD}")
     }
 
     /// Where it listens.
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The port of that.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn port(&self) -> u16 {
+        let port = self.address.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.expect("an address of its own")
     }
 
     /// Who may use it, and what proves that.
@@ -92,6 +120,20 @@ impl Drop for Minio {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn spawn(program: &Path, address: &str, data: &Path) -> Child {
+    Command::new(program)
+        .args(["server", "--quiet", "--address", address])
+        .arg(data)
+        .env("MINIO_ROOT_USER", USER)
+        .env("MINIO_ROOT_PASSWORD", PASSWORD)
+        .env("MINIO_BROWSER", "off")
+        .env("MINIO_UPDATE", "off")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("minio can be started")
 }
 
 fn program() -> Option<PathBuf> {

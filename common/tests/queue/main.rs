@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is test code, helpers too")]
 
+#[allow(dead_code, reason = "the tests of a fleet use the rest")]
 mod node;
+#[allow(dead_code, reason = "the tests of a fleet use the rest")]
 mod proxy;
 mod rabbitmq;
 

@@ -220,6 +220,14 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Takes everything from its disk. It must not run.
+    pub(crate) fn wipe(&self) {
+        assert!(self.processes.is_empty(), "it runs");
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
@@ -328,12 +336,16 @@ impl Vhost {
             address: address.clone(),
             name: uuid::Uuid::new_v4().to_string(),
         };
-        vhost.api("PUT", &format!("vhosts/{}", vhost.name), "").await;
+        vhost.make().await;
+        vhost
+    }
+
+    /// Makes it, also anew on a node that was wiped.
+    pub(crate) async fn make(&self) {
+        self.api("PUT", &format!("vhosts/{}", self.name), "").await;
         let rights = r#"{"configure":".*","write":".*","read":".*"}"#;
-        vhost
-            .api("PUT", &format!("permissions/{}/guest", vhost.name), rights)
+        self.api("PUT", &format!("permissions/{}/guest", self.name), rights)
             .await;
-        vhost
     }
 
     /// Calls the management API.

@@ -1,6 +1,7 @@
 //! A TCP proxy that fails on demand.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -9,7 +10,9 @@ use tokio::sync::watch;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Pass,
-    /// Keeps connections open and lets nothing through.
+    /// Lets every piece wait, of 16 KiB at most.
+    Delay(Duration),
+    /// Keeps connections open and lets nothing through. On a connection that missed something that stays so.
     Swallow,
 }
 
@@ -58,14 +61,25 @@ impl Proxy {
     pub(crate) fn swallow(&self) {
         self.mode.send_replace(Mode::Swallow);
     }
+
+    /// Lets everything through, later.
+    pub(crate) fn delay(&self, by: Duration) {
+        self.mode.send_replace(Mode::Delay(by));
+    }
+
+    /// Lets everything through at once, as at the start.
+    pub(crate) fn pass(&self) {
+        self.mode.send_replace(Mode::Pass);
+    }
 }
 
 async fn copy(
     from: tokio::net::tcp::OwnedReadHalf,
     to: tokio::net::tcp::OwnedWriteHalf,
-    mut passing: watch::Receiver<Mode>,
+    passing: watch::Receiver<Mode>,
 ) {
     let mut buffer = vec![0; 16 << 10];
+    let mut lost = false;
     loop {
         if from.readable().await.is_err() {
             return;
@@ -76,8 +90,13 @@ async fn copy(
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(_) => return,
         };
-        if *passing.borrow_and_update() == Mode::Swallow {
+        let mode = *passing.borrow();
+        lost |= mode == Mode::Swallow;
+        if lost {
             continue;
+        }
+        if let Mode::Delay(by) = mode {
+            tokio::time::sleep(by).await;
         }
         let mut rest = &buffer[..read];
         while !rest.is_empty() {

@@ -2,7 +2,10 @@
 //!
 //! Where RabbitMQ or MinIO is missing, the tests say so and are skipped.
 
+mod chaos;
+mod faults;
 mod kills;
+mod odds;
 mod work;
 
 #[path = "../../../common/tests/queue/node.rs"]
@@ -13,8 +16,15 @@ mod work;
 )]
 mod node;
 
-use clearfleet_tests::{Call, Frames, Minio, Running, Server, World, decoded, film, photo};
-use node::Vhost;
+#[path = "../../../common/tests/queue/proxy.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "as in the queue's own tests")]
+mod proxy;
+
+use std::time::{Duration, Instant};
+
+use clearfleet_tests::{Call, DEADLINE, Frames, Minio, Running, Server, World, decoded, film, photo};
+use node::{Node, Vhost};
+use proxy::Proxy;
 use serde_json::{Value, json};
 
 /// A broker, a store, and who works on them.
@@ -22,7 +32,17 @@ struct Fleet {
     world: World,
     store: Minio,
     vhost: Vhost,
+    /// The broker, where it is this fleet's alone.
+    node: Option<Node>,
+    network: Option<Network>,
+    runtime: tokio::runtime::Runtime,
     servers: usize,
+}
+
+/// What lies between the processes of a fleet and its broker and store.
+struct Network {
+    broker: Proxy,
+    store: Proxy,
 }
 
 /// A worker of the fleet.
@@ -36,24 +56,55 @@ impl Fleet {
     fn start() -> Option<Self> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let vhost = runtime.block_on(Vhost::fresh())?;
+        Self::on(runtime, vhost, None)
+    }
+
+    /// The same with a broker that can be killed.
+    fn with_a_broker_of_its_own() -> Option<Self> {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let node = Node::alone()?;
+        let vhost = runtime.block_on(Vhost::on(&node.address));
+        Self::on(runtime, vhost, Some(node))
+    }
+
+    fn on(runtime: tokio::runtime::Runtime, vhost: Vhost, node: Option<Node>) -> Option<Self> {
         let store = Minio::start()?;
         let world = World::new();
         photo(&world.path("photo.png"));
-        film(&world.path("film.mp4"), 50, &["-preset", "ultrafast"]);
+        film(&world.path("film.mp4"), FRAMES, &["-preset", "ultrafast"]);
         Some(Self {
             world,
             store,
             vhost,
+            node,
+            network: None,
+            runtime,
             servers: 0,
         })
     }
 
+    /// Puts a network between its broker and store and those who start from now on.
+    fn network(&mut self) -> &Network {
+        let (broker, store) = (self.vhost.address.amqp, self.store.port());
+        let network = self.runtime.block_on(async {
+            Network {
+                broker: Proxy::to(broker).await,
+                store: Proxy::to(store).await,
+            }
+        });
+        self.network.insert(network)
+    }
+
     /// What every process of it is told.
     fn options(&self) -> String {
-        let (port, vhost) = (self.vhost.address.amqp, &self.vhost.name);
+        let (broker, store) = match &self.network {
+            Some(network) => (network.broker.port, network.store.port),
+            None => (self.vhost.address.amqp, self.store.port()),
+        };
         format!(
-            "{} --amqp-url amqp://guest:guest@127.0.0.1:{port}/{vhost}",
-            self.store.options()
+            "{} --amqp-url amqp://guest:guest@127.0.0.1:{broker}/{}",
+            Minio::options_at(&format!("http://127.0.0.1:{store}")),
+            self.vhost.name
         )
     }
 
@@ -66,16 +117,32 @@ impl Fleet {
 
     /// One more worker, once it takes work.
     fn worker(&self, args: &str) -> Worker {
+        self.worker_of(Call::worker().args(["run", "--scratch"]).arg(self.world.folder()), args)
+    }
+
+    /// The same of a call that says `run` already, and where scratch files go.
+    fn worker_of(&self, call: Call, args: &str) -> Worker {
         let options = self.options();
-        let mut running = Call::worker()
-            .args(["run", "--json", "--monitor", "127.0.0.1:0", "--scratch"])
-            .arg(self.world.folder())
+        let mut running = call
+            .args(["--json", "--monitor", "127.0.0.1:0"])
             .args(options.split_whitespace())
             .args(args.split_whitespace())
             .start();
         let ready = running.until(|event| event["event"] == "ready");
         let monitor = ready["monitor"].as_str().expect("an address").to_owned();
         Worker { running, monitor }
+    }
+
+    /// Looks again and again until there is what is waited for.
+    fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        let since = Instant::now();
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(since.elapsed() < DEADLINE, "nothing of it in {DEADLINE:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The frames of a job's result.
@@ -103,6 +170,15 @@ impl Worker {
         (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
     }
 
+    /// Waits until one of its metrics has a value.
+    fn until(&self, name: &str, wanted: impl Fn(f64) -> bool) {
+        let since = Instant::now();
+        while !wanted(self.metric(name)) {
+            assert!(since.elapsed() < DEADLINE, "{name} stays {}", self.metric(name));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The value of one of its metrics, of all labels together.
     fn metric(&self, name: &str) -> f64 {
         let monitor = clearfleet_tests::Client::new(&self.monitor);
@@ -110,7 +186,14 @@ impl Worker {
     }
 }
 
+/// How many frames the film has.
+const FRAMES: u64 = 50;
+
 /// The settings of a film whose frames can be compared to the bit.
 fn lossless() -> Value {
     json!({ "format": "mkv", "codec": "ffv1" })
+}
+
+fn batches_done(job: &Value) -> u64 {
+    job["progress"]["batches_done"].as_u64().expect("a number of batches")
 }

@@ -23,7 +23,7 @@ impl Operator {
         let (user, password) = minio.credentials();
         let bucket = |bucket: &str| {
             let config = StorageConfig {
-                endpoint: minio.url().to_owned(),
+                endpoint: minio.url(),
                 region: "us-east-1".to_owned(),
                 bucket: bucket.to_owned(),
                 access_key: user.to_owned(),

@@ -11,7 +11,7 @@ use clearfleet_common::{ErrorCode, Stop};
 use super::fragment::Joined;
 use super::input;
 use super::nut::{NutReader, NutWriter};
-use super::process::{Confinement, Launch, ProcessLimits, Program};
+use super::process::{Confinement, Launch, ProcessLimits, Program, Report};
 use super::serve::ServedSource;
 use super::streams::OtherStreams;
 use crate::{Error, Result};
@@ -58,12 +58,27 @@ pub(crate) fn remux(order: &RemuxOrder<'_>, segments: Segments<'_>) -> Result<()
     });
     let ended = child
         .finish(ErrorCode::EncodeFailed, "putting the result together")
+        .and_then(whole)
         .map_err(full_disk);
     match fed {
         // ffmpeg may end before the last byte of the video; a failure of its own tells more than the broken pipe.
         Err(e) if e.code() != ErrorCode::OutputUnwritable => Err(e),
-        _ => ended.map(|_| ()),
+        _ => ended,
     }
+}
+
+/// ffmpeg ends as if all were well when it could not write the end of a file (5.1 does), and says so only in words.
+fn whole(report: Report) -> Result<()> {
+    let cut_off = ["Error writing trailer", "Error closing file"];
+    if report
+        .errors
+        .iter()
+        .any(|line| cut_off.iter().any(|said| line.contains(said)))
+    {
+        let error = Error::new(ErrorCode::EncodeFailed, "the end of the result could not be written");
+        return Err(error.with_ffmpeg(report.errors));
+    }
+    Ok(())
 }
 
 /// ffmpeg says in words that a disk is full.

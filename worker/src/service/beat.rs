@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearfleet_common::job::{Event, Progress, Task};
+use clearfleet_common::job::Task;
 use tokio::time::MissedTickBehavior;
 
 use super::core::Core;
@@ -29,17 +29,7 @@ pub(super) async fn beat(core: Arc<Core>) {
                 continue;
             };
             told.insert(held.task.clone(), progress);
-            let event = Event::Progress(Progress {
-                job: held.task.job,
-                owner: held.task.owner,
-                step: held.task.step,
-                done: progress.0,
-                total: progress.1,
-            });
-            if let Err(error) = core.emit(&event).await {
-                // The announcements, which go the same way, say so aloud.
-                tracing::trace!(%error, "progress is not heard");
-            }
+            core.tell_progress(&held, progress).await;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{ControlMessage, FORMAT_VERSION, Outcome, Report};
+use clearfleet_common::job::{ControlMessage, Event, FORMAT_VERSION, Outcome, Progress, Report};
 use clearfleet_common::queue::{QueueError, QueueName};
 
 use super::core::Core;
@@ -73,18 +73,43 @@ impl Core {
                 End::Void | End::Abandon => None,
             };
             self.metrics.ended(held.task.step, outcome, held.since.elapsed());
+            let done = matches!(outcome, Some(Outcome::BatchDone));
             let acknowledge = match end {
                 End::Report(outcome) => self.report(held, *outcome).await,
                 End::Void => true,
                 End::Abandon => false,
             };
-            if acknowledge && let Err(error) = delivery.acknowledge().await {
-                // It comes again, and is found done.
-                tracing::warn!(job = %held.task.job, step = ?held.task.step, %error, "a task was not acknowledged");
-            }
+            let acknowledging = async {
+                if acknowledge && let Err(error) = delivery.acknowledge().await {
+                    // It comes again, and is found done.
+                    tracing::warn!(job = %held.task.job, step = ?held.task.step, %error, "a task was not acknowledged");
+                }
+            };
+            let telling = async {
+                // A batch may be shorter than the time between two words on how far it is.
+                if done && let Some((_, frames)) = held.progress() {
+                    self.tell_progress(held, (frames, frames)).await;
+                }
+            };
+            tokio::join!(acknowledging, telling);
         }
         self.end(&held.task).await;
         self.holdings.release(held);
+    }
+
+    /// Tells everybody who watches how far a task is, of how much.
+    pub(super) async fn tell_progress(&self, held: &Held, (done, total): (u64, u64)) {
+        let event = Event::Progress(Progress {
+            job: held.task.job,
+            owner: held.task.owner,
+            step: held.task.step,
+            done,
+            total,
+        });
+        if let Err(error) = self.emit(&event).await {
+            // The announcements, which go the same way, say so aloud.
+            tracing::trace!(%error, "progress is not heard");
+        }
     }
 
     /// Tells the scheduler; whether the queue has it.
