@@ -131,3 +131,27 @@ fn an_upload_is_made_again_elsewhere() {
     second.client().done(&film);
     fleet.assert_film(&second, &film);
 }
+
+/// The server that schedules hangs, connected and silent. Another takes over within half a minute; and when the first comes
+/// to again, it harms nothing.
+#[test]
+fn a_scheduler_that_hangs_is_replaced() {
+    let Some(mut fleet) = Fleet::start() else { return };
+    let first = fleet.server();
+    let _worker = fleet.worker("--engine wait --wait 500 --batch-frames 2");
+    let film = first.client().submit_with(&fleet.world.path("film.mp4"), &lossless());
+    first.client().until(&film, |job| batches_done(job) >= 2);
+    let second = fleet.server();
+    first.running().signal(Signal::STOP);
+    let since = std::time::Instant::now();
+    let photo = second
+        .client()
+        .submit_with(&fleet.world.path("photo.png"), &serde_json::json!({}));
+    second.client().done(&photo);
+    let took = since.elapsed();
+    assert!(took < std::time::Duration::from_secs(30), "the photo took {took:?}");
+    first.running().signal(Signal::CONT);
+    second.client().done(&film);
+    fleet.assert_film(&second, &film);
+    first.client().done(&film);
+}
