@@ -13,6 +13,7 @@ use clearfleet_common::job::{
 use clearfleet_common::queue::{Consumer, Listener, MemoryQueue, Queue, QueueName, StartLog};
 use clearfleet_common::storage::embedded::ScratchStore;
 use clearfleet_common::storage::{KeyPrefix, Listed, ObjectKey, PlanKey, Storage};
+use clearfleet_worker::media::codec::Ffmpeg;
 use clearfleet_worker::service::{EngineBuilder, Worker, WorkerConfig, WorkerHandle};
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -60,6 +61,7 @@ impl World {
             lanes: vec![Lane::Interactive, Lane::Bulk],
             media: true,
             engine,
+            codec: Arc::new(Ffmpeg),
             weights: Weights::embedded().unwrap(),
             device: "test".to_owned(),
             pixels_per_second: 1e6,
