@@ -70,6 +70,11 @@ impl DecodeOrder {
         self.slice.range().len()
     }
 
+    /// How many of them wait to be taken at most.
+    pub fn ahead(&self) -> usize {
+        self.ahead
+    }
+
     /// A buffer of the size of a decoded frame, with whatever was in it before.
     pub fn buffer(&self) -> Vec<u8> {
         let mut buffer = self.buffers.take();

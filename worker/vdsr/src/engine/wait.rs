@@ -48,13 +48,16 @@ impl Session for WaitSession {
     fn upscale(&mut self, source: &Plane<f32>, target: &mut Plane<f32>, watch: &dyn Watch) -> Result<()> {
         let since = Instant::now();
         self.bicubic.enlarge(source, target)?;
-        let mut left = self.wait.saturating_sub(since.elapsed());
-        let naps = left.as_nanos().div_ceil(NAP.as_nanos()).max(1);
-        let naps = usize::try_from(naps).unwrap_or(usize::MAX);
+        let naps = self.wait.as_nanos().div_ceil(NAP.as_nanos()).max(1);
+        let naps = u32::try_from(naps).unwrap_or(u32::MAX);
+        let mut worked = since.elapsed();
         for nap in 1..=naps {
-            thread::sleep(left.min(NAP));
-            left = left.saturating_sub(NAP);
-            report(watch, nap, naps)?;
+            // What one nap oversleeps, the next makes up for.
+            let due = NAP.saturating_mul(nap).min(self.wait);
+            let since = Instant::now();
+            thread::sleep(due.saturating_sub(worked));
+            worked += since.elapsed();
+            report(watch, nap as usize, naps as usize)?;
         }
         Ok(())
     }
