@@ -215,7 +215,7 @@ impl Worker {
                     serves: Serves::default(),
                 };
                 // Nobody hears it while the broker is away; the next one they do.
-                let _ = queue.emit(json(&Event::Announced(announcement))).await;
+                let _ = queue.emit(Topic::Workers, json(&Event::Announced(announcement))).await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }));

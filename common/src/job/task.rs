@@ -225,6 +225,29 @@ pub enum Event {
     },
 }
 
+/// What an event is about: whoever listens says what they want to hear, since every event costs each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Topic {
+    /// Who is there, and what they hold.
+    Workers,
+    /// How far tasks are.
+    Progress,
+    /// Records that were changed.
+    Records,
+}
+
+impl Event {
+    /// What it is about.
+    pub fn topic(&self) -> Topic {
+        match self {
+            Self::Announced(_) => Topic::Workers,
+            Self::Progress(_) => Topic::Progress,
+            Self::Changed { .. } => Topic::Records,
+        }
+    }
+}
+
 /// Who a worker is and what it holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Announcement {

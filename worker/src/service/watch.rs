@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearfleet_common::job::{Event, JobId, OwnerId};
+use clearfleet_common::job::{Event, JobId, OwnerId, Topic};
 use clearfleet_common::queue::Listener;
 use tokio::time::MissedTickBehavior;
 
@@ -21,7 +21,7 @@ pub(super) async fn watch(core: Arc<Core>) {
     let mut listener: Option<Box<dyn Listener>> = None;
     loop {
         if listener.is_none() {
-            listener = core.queue.listen().await.ok();
+            listener = core.queue.listen(&[Topic::Records]).await.ok();
         }
         let heard = async {
             match listener.as_mut() {
