@@ -212,7 +212,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
-    /// A worker is alive: every 5 s, and at once when what it holds changes.
+    /// A worker is alive: every 5 s, and soon after what it holds has changed.
     Announced(Announcement),
     /// Frames of a task are done.
     Progress(Progress),

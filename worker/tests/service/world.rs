@@ -116,7 +116,7 @@ impl World {
             owner: record.owner,
         };
         self.queue
-            .emit(serde_json::to_vec(&event).unwrap().into())
+            .emit(event.topic(), serde_json::to_vec(&event).unwrap().into())
             .await
             .unwrap();
     }

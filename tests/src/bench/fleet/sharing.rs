@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clearfleet_tests::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::report::{Figure, Goal, Report, median};
 use super::super::service::{driving, photo_done, times};
@@ -41,7 +41,7 @@ pub(super) fn fairness(bench: &Bench, report: &Report) -> Result<()> {
             let film = json!({ "source": { "job": source }, "name": format!("film {n}.mp4") });
             many.json("POST", "/v1/jobs", &film).expect(201);
         }
-        until("work on the first films", || Ok((done_by(&many)? > 20.0).then_some(())))?;
+        until("work on the first films", || Ok((done(&admin)? > 20.0).then_some(())))?;
         let came = Instant::now();
         let newcomer = one.submit(&long, &json!({}));
         until("work on the newcomer's film", || {
@@ -49,12 +49,14 @@ pub(super) fn fairness(bench: &Bench, report: &Report) -> Result<()> {
         })?;
         let waited = came.elapsed().as_secs_f64();
         let cores = Cores::start()?;
-        let (many_before, one_before) = (done_by(&many)?, done_by(&one)?);
+        let seen = || anyhow::Ok((done(&admin)?, batches_done(&one.job(&newcomer))?));
+        let (all_before, one_before) = seen()?;
         pause(Duration::from_secs(u64::from(bench.pick(20, 8))))?;
-        let (many_had, one_had) = (done_by(&many)? - many_before, done_by(&one)? - one_before);
+        let (all_after, one_after) = seen()?;
+        let (all_had, one_had) = (all_after - all_before, one_after - one_before);
         let running = one.job(&newcomer);
         ensure!(running["state"] == "running", "the film was over too early: {running}");
-        let share = one_had / (one_had + many_had);
+        let share = one_had / all_had;
         report.figure(&Figure {
             name: "newcomers_share_off_equal",
             value: (share - 0.5).abs() / 0.5,
@@ -63,7 +65,7 @@ pub(super) fn fairness(bench: &Bench, report: &Report) -> Result<()> {
             details: json!({
                 "workers": WORKERS,
                 "films": FILMS,
-                "batches_of_many": many_had,
+                "batches_of_many": all_had - one_had,
                 "batches_of_one": one_had,
                 "seconds_to_the_first_batches": waited,
                 "cores": cores.used()?,
@@ -72,12 +74,10 @@ pub(super) fn fairness(bench: &Bench, report: &Report) -> Result<()> {
     })
 }
 
-/// Batches of an owner that are done.
-fn done_by(client: &Client) -> Result<f64> {
-    let listed = client.get("/v1/jobs?limit=200").expect(200).json();
-    let jobs = listed["jobs"].as_array().context("a list")?;
-    let done = |job: &Value| job["progress"]["batches_done"].as_f64().unwrap_or(0.0);
-    Ok(jobs.iter().map(done).sum())
+/// Batches of all owners that are done.
+fn done(admin: &Client) -> Result<f64> {
+    let done = admin.metric("clearfleet_batches_done_total");
+    Ok(done.unwrap_or(0.0))
 }
 
 /// Photos come every second while all workers have films.
