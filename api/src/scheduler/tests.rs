@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clearfleet_common::job::{
     Announcement, ClassName, Command, ControlMessage, Event, FORMAT_VERSION, IllegalCommand, JobId, JobResult, Lane,
     Outcome, OutputFormat, OwnerId, PlanSummary, Priority, Record, Report, Request, Serves, Settings, Source,
-    SourceKind, SourceLocation, State, Step, Stretch, Task, WorkerId,
+    SourceKind, SourceLocation, State, Step, Stretch, Task, Topic, WorkerId,
 };
 use clearfleet_common::queue::{Delivery, MemoryQueue, Queue, QueueName};
 use clearfleet_common::schedule::Rules;

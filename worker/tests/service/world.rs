@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{
     Announcement, ClassName, ControlMessage, Event, JobId, Lane, Outcome, OwnerId, PlanSummary, PlannedFor, Priority,
-    Record, Report, Request, Settings, Source, SourceKind, SourceLocation, State, Step, Stretch, Task,
+    Record, Report, Request, Settings, Source, SourceKind, SourceLocation, State, Step, Stretch, Task, Topic,
 };
 use clearfleet_common::queue::{Consumer, Listener, MemoryQueue, Queue, QueueName, StartLog};
 use clearfleet_common::storage::embedded::ScratchStore;
@@ -46,7 +46,7 @@ impl World {
         Self {
             storage: Storage::connect(&store.config()).await.unwrap(),
             control: queue.consume(QueueName::Control).await.unwrap(),
-            events: queue.listen().await.unwrap(),
+            events: queue.listen(&[Topic::Workers]).await.unwrap(),
             queue,
             batch_frames: 10,
             starts: Arc::new(StartLog::open(scratch.path().join("starts")).unwrap()),
@@ -131,7 +131,7 @@ impl World {
     /// Takes messages again after the queue went away.
     pub(crate) async fn reconnect(&mut self) {
         self.control = self.queue.consume(QueueName::Control).await.unwrap();
-        self.events = self.queue.listen().await.unwrap();
+        self.events = self.queue.listen(&[Topic::Workers]).await.unwrap();
     }
 
     /// The next report.

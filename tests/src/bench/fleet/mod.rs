@@ -60,8 +60,8 @@ pub(crate) const BENCHMARKS: [Benchmark; 6] = [
 const EDGE: u32 = 32;
 /// How often is asked what cannot be waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a plan may take, or a fleet to be at work.
-const SOON: Duration = Duration::from_secs(180);
+/// How long anything may take, on a machine that others use too.
+const SOON: Duration = Duration::from_secs(600);
 
 /// The broker and the store of a run.
 pub(crate) struct Ground {
