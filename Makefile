@@ -98,6 +98,13 @@ bench: ## speed of the engines and of the whole pipeline, in release mode
 	cargo build --release -p clearfleet-common --example schedule
 	cargo run --release -p clearfleet-tests --bin bench
 
+.PHONY: bench-fleet
+bench-fleet: ## throughput and fairness of a fleet on a real RabbitMQ and MinIO: some minutes; some of it: ARGS="fairness photos"
+	@deploy/setup.sh fleet
+	@# The built programs, and workers without ffmpeg, many in one process.
+	cargo build --release -p clearfleet -p clearfleet-worker --bins --example fleet_workers
+	cargo run --release -p clearfleet-tests --bin bench -- --fleet $(patsubst %,--only %,$(ARGS))
+
 .PHONY: clean
 clean: ## remove .demo/ and everything built (the build folder is shared by all clones)
 	rm -rf .demo target/nextest

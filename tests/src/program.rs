@@ -58,7 +58,8 @@ impl Call {
         Self::of(&program())
     }
 
-    pub(super) fn of(program: &Path) -> Self {
+    /// The same of another program.
+    pub fn of(program: &Path) -> Self {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             let ours = name.to_string_lossy().starts_with("CLEARFLEET_");

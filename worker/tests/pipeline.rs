@@ -13,6 +13,7 @@ use clearfleet_common::job::{
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use clearfleet_common::{ErrorCode, Stop};
 use clearfleet_worker::Result;
+use clearfleet_worker::media::codec::Ffmpeg;
 use clearfleet_worker::media::probe::{self, Probe};
 use clearfleet_worker::media::serve::{FileSource, SourceServer};
 use clearfleet_worker::steps::{FolderStore, JobContext, PlanRequest, Progress, assemble, plan, upscale};
@@ -133,6 +134,7 @@ impl Run {
             store: Arc::new(FolderStore::open(self.folder.path().join("state"))?),
             key: PLAN,
             server,
+            codec: Arc::new(Ffmpeg),
             source: served,
             limits,
             stop,

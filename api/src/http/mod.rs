@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State};
+use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State, Topic};
 use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::Storage;
 use clearfleet_common::telemetry::Families;
@@ -206,7 +206,7 @@ impl AppState {
                 let look = serde_json::to_vec(&ControlMessage::Look { job, owner }).unwrap_or_default();
                 let changed = serde_json::to_vec(&Event::Changed { job, owner }).unwrap_or_default();
                 queue.publish(QueueName::Control, look.into()).await?;
-                queue.emit(changed.into()).await
+                queue.emit(Topic::Records, changed.into()).await
             };
             match tokio::time::timeout(HINT, hint).await {
                 Ok(Ok(())) => {}

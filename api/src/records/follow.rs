@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clearfleet_common::job::{Event, JobId, OwnerId};
+use clearfleet_common::job::{Event, JobId, OwnerId, Topic};
 use clearfleet_common::queue::{Listener, Queue, QueueError};
 use clearfleet_common::storage::{KeyPrefix, ObjectKey, StorageError};
 use futures::StreamExt;
@@ -98,7 +98,7 @@ impl Records {
     async fn hear(self: Arc<Self>, queue: Arc<dyn Queue>) {
         let mut pause = PAUSES.0;
         loop {
-            match queue.listen().await {
+            match queue.listen(&[Topic::Records, Topic::Progress]).await {
                 Ok(listener) => {
                     pause = PAUSES.0;
                     self.listening.send_replace(true);

@@ -130,6 +130,13 @@ impl Doer {
         }
     }
 
+    async fn tell(&self, event: &Event) -> Result<(), Fault> {
+        Ok(self
+            .queue
+            .emit(event.topic(), serde_json::to_vec(event)?.into())
+            .await?)
+    }
+
     /// Does what is wanted; the answer that the scheduler waits for, if any.
     async fn answer_to(&self, effect: Effect) -> Option<Input> {
         let (about, done) = match effect {
@@ -255,7 +262,7 @@ impl Doer {
             job,
             owner: record.owner,
         };
-        if let Err(e) = self.queue.emit(serde_json::to_vec(&changed)?.into()).await {
+        if let Err(e) = self.tell(&changed).await {
             // Who misses it lists records anew in a while.
             tracing::debug!(
                 error = &e as &dyn std::error::Error,
@@ -305,11 +312,7 @@ impl Doer {
         // The scheduler knows of active jobs that read the source; others have ended and may be redone.
         let keep_source = keep_source || self.records.lends_source(job);
         retention::delete_job(&self.storage, owner, job, keep_source).await?;
-        if let Err(e) = self
-            .queue
-            .emit(serde_json::to_vec(&Event::Changed { job, owner })?.into())
-            .await
-        {
+        if let Err(e) = self.tell(&Event::Changed { job, owner }).await {
             tracing::debug!(
                 error = &e as &dyn std::error::Error,
                 "nobody hears that a record is deleted"

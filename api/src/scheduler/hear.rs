@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearfleet_common::job::Event;
+use clearfleet_common::job::{Event, Topic};
 use clearfleet_common::queue::{Queue, QueueError};
 use clearfleet_common::schedule::Input;
 use tokio::sync::mpsc;
@@ -30,7 +30,7 @@ pub(super) async fn hear(queue: Arc<dyn Queue>, inputs: mpsc::Sender<Input>, sto
 }
 
 async fn listen(queue: &dyn Queue, inputs: &mpsc::Sender<Input>) -> Result<(), QueueError> {
-    let mut listener = queue.listen().await?;
+    let mut listener = queue.listen(&[Topic::Workers]).await?;
     loop {
         let event = listener.next().await?;
         // Events of newer builds that this one does not know are no news for it.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clearfleet_common::job::{
     Announcement, ClassName, Command, ControlMessage, Event, FORMAT_VERSION, IllegalCommand, JobId, JobResult, Lane,
     Outcome, OutputFormat, OwnerId, PlanSummary, Priority, Record, Report, Request, Serves, Settings, Source,
-    SourceKind, SourceLocation, State, Step, Stretch, Task, WorkerId,
+    SourceKind, SourceLocation, State, Step, Stretch, Task, Topic, WorkerId,
 };
 use clearfleet_common::queue::{Delivery, MemoryQueue, Queue, QueueName};
 use clearfleet_common::schedule::Rules;
@@ -215,7 +215,7 @@ impl Worker {
                     serves: Serves::default(),
                 };
                 // Nobody hears it while the broker is away; the next one they do.
-                let _ = queue.emit(json(&Event::Announced(announcement))).await;
+                let _ = queue.emit(Topic::Workers, json(&Event::Announced(announcement))).await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }));

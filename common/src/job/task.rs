@@ -212,7 +212,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
-    /// A worker is alive: every 5 s, and at once when what it holds changes.
+    /// A worker is alive: every 5 s, and soon after what it holds has changed.
     Announced(Announcement),
     /// Frames of a task are done.
     Progress(Progress),
@@ -223,6 +223,29 @@ pub enum Event {
         /// Whose.
         owner: OwnerId,
     },
+}
+
+/// What an event is about: whoever listens says what they want to hear, since every event costs each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Topic {
+    /// Who is there, and what they hold.
+    Workers,
+    /// How far tasks are.
+    Progress,
+    /// Records that were changed.
+    Records,
+}
+
+impl Event {
+    /// What it is about.
+    pub fn topic(&self) -> Topic {
+        match self {
+            Self::Announced(_) => Topic::Workers,
+            Self::Progress(_) => Topic::Progress,
+            Self::Changed { .. } => Topic::Records,
+        }
+    }
 }
 
 /// Who a worker is and what it holds.

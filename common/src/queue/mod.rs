@@ -14,7 +14,7 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::job::{ClassName, Lane};
+use crate::job::{ClassName, Lane, Topic};
 
 #[cfg(feature = "amqp")]
 pub use amqp::{AmqpConfig, AmqpQueue, AmqpTimeouts, AmqpUrl, AmqpUrlError, BrokerMetrics};
@@ -95,7 +95,7 @@ pub enum QueueError {
 ///   delivery whose [`Delivery::dead_from`] says where it came from; the control queue itself never gives up.
 /// * **Single active consumer.** Of the consumers of [`QueueName::Control`] one gets all messages; when it goes away, another
 ///   takes over, and what was not acknowledged comes again.
-/// * **Events** reach whoever listens at that moment; nothing else. A listener that is too slow loses the oldest.
+/// * **Events** reach whoever listens to their topic at that moment; nothing else. A listener that is too slow loses the oldest.
 #[async_trait]
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Puts a message into a queue; when this returns, the queue has it.
@@ -110,17 +110,17 @@ pub trait Queue: Send + Sync + fmt::Debug {
     /// [`QueueError::Unavailable`], [`QueueError::Mismatch`].
     async fn consume(&self, queue: QueueName) -> Result<Box<dyn Consumer>, QueueError>;
 
-    /// Tells everybody who listens.
+    /// Tells everybody who listens to a topic.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`].
-    async fn emit(&self, event: Bytes) -> Result<(), QueueError>;
+    async fn emit(&self, topic: Topic, event: Bytes) -> Result<(), QueueError>;
 
-    /// Listens to events from now on.
+    /// Listens to events of these topics from now on; they come in the order in which they were told.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`].
-    async fn listen(&self) -> Result<Box<dyn Listener>, QueueError>;
+    async fn listen(&self, topics: &[Topic]) -> Result<Box<dyn Listener>, QueueError>;
 }
 
 /// Takes messages from one queue. Dropped, it gives back what it has not settled.

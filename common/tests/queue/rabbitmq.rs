@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use clearfleet_common::job::{ClassName, Lane};
+use clearfleet_common::job::{ClassName, Lane, Topic};
 use clearfleet_common::queue::{AmqpQueue, AmqpTimeouts, Consumer, Delivery, Queue, QueueError, QueueName};
 use tokio::time::timeout;
 
@@ -202,7 +202,7 @@ async fn publishing_goes_on_after_a_cut() {
     let queue = AmqpQueue::new(vhost.config(proxy.port));
     for n in 0..5 {
         again(async || queue.publish(WORK, n.to_string().into()).await).await;
-        again(async || queue.emit("event".into()).await).await;
+        again(async || queue.emit(Topic::Progress, "event".into()).await).await;
         proxy.cut();
     }
     let mut consumer = again(async || queue.consume(WORK).await).await;

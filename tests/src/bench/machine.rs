@@ -1,6 +1,6 @@
 //! What `/proc` tells: the machine, who used its processors, how much memory a process and its descendants hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::time::Instant;
 
@@ -57,27 +57,72 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// Tells how much of the machine others used meanwhile.
-pub(super) struct Meter {
-    since: Instant,
-    all: f64,
-    own: f64,
+/// Processor time of this process and of those that it started, by the names of the programs; what each has waited for
+/// counts as its own.
+fn cpu_seconds_by_program() -> BTreeMap<String, f64> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut used = HashMap::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
+        // It may have ended since it was listed.
+        let Some(stat) = fs::read_to_string(format!("/proc/{pid}/stat")).ok() else {
+            continue;
+        };
+        let Some((name, fields)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else {
+            continue;
+        };
+        // After the name comes the third field; the parent is the fourth, times are the fields 14 to 17.
+        let mut fields = fields.split_whitespace().skip(1);
+        if let Some(parent) = fields.next().and_then(|parent| parent.parse().ok()) {
+            children.entry(parent).or_default().push(pid);
+        }
+        let ticks: f64 = fields.skip(9).take(4).filter_map(number).sum();
+        used.insert(pid, (name.to_owned(), ticks / TICKS));
+    }
+    let mut by_program = BTreeMap::new();
+    let mut family = vec![std::process::id()];
+    while let Some(pid) = family.pop() {
+        family.extend(children.remove(&pid).unwrap_or_default());
+        if let Some((name, seconds)) = used.remove(&pid) {
+            *by_program.entry(name).or_default() += seconds;
+        }
+    }
+    by_program
 }
 
-impl Meter {
-    pub(super) fn start() -> Option<Self> {
-        Some(Self {
+/// Tells who used the machine meanwhile.
+pub(super) struct Cores {
+    since: Instant,
+    all: f64,
+    own: BTreeMap<String, f64>,
+}
+
+impl Cores {
+    pub(super) fn start() -> Result<Self> {
+        Ok(Self {
             since: Instant::now(),
-            all: all_cpu_seconds().ok()?,
-            own: own_cpu_seconds().ok()?,
+            all: all_cpu_seconds()?,
+            own: cpu_seconds_by_program(),
         })
     }
 
-    /// Processors that others kept busy on average since the start.
-    pub(super) fn others_cores(&self) -> Option<f64> {
-        let all = all_cpu_seconds().ok()? - self.all;
-        let own = own_cpu_seconds().ok()? - self.own;
-        Some(((all - own) / self.since.elapsed().as_secs_f64()).max(0.0))
+    /// Processors that were busy on average since the start: with each program of ours, and with others.
+    pub(super) fn used(&self) -> Result<Value> {
+        let seconds = self.since.elapsed().as_secs_f64();
+        let mut used = cpu_seconds_by_program();
+        for (program, before) in &self.own {
+            *used.entry(program.clone()).or_default() -= before;
+        }
+        let own: f64 = used.values().sum();
+        used.retain(|_, cpu| *cpu / seconds >= 0.005);
+        used.insert("others".to_owned(), (all_cpu_seconds()? - self.all - own).max(0.0));
+        used.values_mut().for_each(|cpu| *cpu /= seconds);
+        Ok(json!(used))
+    }
+
+    /// Processors that others kept busy.
+    pub(super) fn others(&self) -> Option<f64> {
+        self.used().ok()?["others"].as_f64()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the bench measures, one module a theme, and what that needs: sources, processes under watch, the report.
 
 mod engine;
+pub(crate) mod fleet;
 pub(crate) mod interrupt;
 mod machine;
 mod memory;
@@ -11,12 +12,14 @@ mod report;
 mod service;
 mod sources;
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
+use self::fleet::Ground;
 use self::process::Call;
 pub(crate) use self::report::Report;
 use self::sources::Sources;
@@ -27,7 +30,7 @@ pub(crate) struct Benchmark {
     pub(crate) measure: fn(&Bench, &Report) -> Result<()>,
 }
 
-/// All there is, in the order it is measured in.
+/// All there is of one program, in the order it is measured in.
 pub(crate) const BENCHMARKS: [Benchmark; 10] = [
     Benchmark {
         name: "pipeline_overhead_wait",
@@ -78,6 +81,8 @@ pub(crate) struct Bench {
     slow: bool,
     sources: Sources,
     folder: TempDir,
+    /// What fleets run on, once the first of them wants it.
+    ground: OnceCell<Ground>,
 }
 
 impl Bench {
@@ -99,6 +104,7 @@ impl Bench {
             slow,
             sources: Sources::new(folder.path()),
             folder,
+            ground: OnceCell::new(),
         })
     }
 

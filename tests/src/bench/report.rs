@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Bench;
-use super::machine::{self, Meter};
+use super::machine::{self, Cores};
 use super::process::Call;
 
 /// What a figure should be.
@@ -32,7 +32,7 @@ pub(super) struct Figure {
 /// Standard output.
 #[derive(Default)]
 pub(crate) struct Report {
-    meter: Option<Meter>,
+    cores: Option<Cores>,
 }
 
 impl Goal {
@@ -76,12 +76,12 @@ impl Report {
 
     /// From now on, what others do to the machine counts for the figures that come.
     pub(crate) fn begin(&mut self) {
-        self.meter = Meter::start();
+        self.cores = Cores::start().ok();
     }
 
     /// A figure.
     pub(super) fn figure(&self, figure: &Figure) -> Result<()> {
-        let others = self.meter.as_ref().and_then(Meter::others_cores);
+        let others = self.cores.as_ref().and_then(Cores::others);
         let mut line = vec![
             ("figure", json!(figure.name)),
             ("value", json!(figure.value)),
@@ -98,7 +98,7 @@ impl Report {
 
     /// A figure that another program has measured and judged.
     pub(super) fn passed_on(&self, figure: &Value) -> Result<()> {
-        let others = self.meter.as_ref().and_then(Meter::others_cores);
+        let others = self.cores.as_ref().and_then(Cores::others);
         let field = |name: &'static str| (name, figure[name].clone());
         let known = ["figure", "value", "unit", "goal", "ok"].map(field);
         print(&[&known[..], &[("others_cores", json!(others))]].concat())

@@ -22,7 +22,7 @@ const FRAME_MS: u32 = 200;
 const MAKERS: usize = 8;
 
 /// Runs what drives a server as tests do, where what cannot be is a panic.
-fn driving<T>(measure: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn driving<T>(measure: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(measure)).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned();
         Err(anyhow!(
@@ -195,7 +195,7 @@ fn make_jobs(bench: &Bench, client: &Client, count: u32) -> Result<()> {
 }
 
 /// Milliseconds of each run.
-fn times(runs: u32, run: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
+pub(super) fn times(runs: u32, run: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
     let mut times = Vec::new();
     for _ in 0..runs {
         let since = Instant::now();
@@ -252,7 +252,7 @@ pub(super) fn photo_during_film(bench: &Bench, report: &Report) -> Result<()> {
 }
 
 /// A photo, from the request to the event that says that it is done.
-fn photo_done(client: &Client, photo: &Path) -> Result<()> {
+pub(super) fn photo_done(client: &Client, photo: &Path) -> Result<()> {
     let job = client.submit(photo, &json!({}));
     client.done(&job);
     Ok(())

@@ -1,4 +1,5 @@
-//! Measures speed and memory of the built program `clearfleet`, from outside. `make bench` runs it.
+//! Measures speed and memory of the built program `clearfleet`, from outside. `make bench` runs it, and with `--fleet`, for
+//! a server and many workers on one machine, `make bench-fleet`.
 //!
 //! Standard output gets the machine, then one JSON object a line for each figure; standard error gets progress. Whether
 //! goals are met does not change the exit code: it is 0 if everything could be measured.
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench::{BENCHMARKS, Bench, Report, interrupt};
+use bench::{BENCHMARKS, Bench, Benchmark, Report, fleet, interrupt};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
@@ -20,6 +21,9 @@ use clap::builder::PossibleValuesParser;
 /// the field `others_cores` says how much of it there was.
 #[derive(Debug, Parser)]
 struct Args {
+    /// Measure a fleet on a RabbitMQ and a MinIO of its own, in place of the program alone: some minutes.
+    #[arg(long, env = "CLEARFLEET_BENCH_FLEET")]
+    fleet: bool,
     /// Measure only this; may be given several times, or with commas.
     #[arg(long, env = "CLEARFLEET_BENCH_ONLY", value_name = "NAME", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
@@ -35,11 +39,8 @@ struct Args {
 }
 
 fn names() -> PossibleValuesParser {
-    BENCHMARKS
-        .iter()
-        .map(|benchmark| benchmark.name)
-        .collect::<Vec<_>>()
-        .into()
+    let all = BENCHMARKS.iter().chain(&fleet::BENCHMARKS);
+    all.map(|benchmark| benchmark.name).collect::<Vec<_>>().into()
 }
 
 fn main() -> ExitCode {
@@ -64,7 +65,8 @@ fn run(args: &Args) -> anyhow::Result<Vec<&'static str>> {
     report.machine(&bench)?;
     let mut missing = Vec::new();
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    for benchmark in BENCHMARKS.iter().filter(|benchmark| wanted(benchmark.name)) {
+    let all: &[Benchmark] = if args.fleet { &fleet::BENCHMARKS } else { &BENCHMARKS };
+    for benchmark in all.iter().filter(|benchmark| wanted(benchmark.name)) {
         eprintln!("bench: {}", benchmark.name);
         report.begin();
         let measured = (benchmark.measure)(&bench, &report);

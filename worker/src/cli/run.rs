@@ -19,6 +19,7 @@ use super::engine::{Devices, EngineArgs};
 use super::limits::LimitArgs;
 use super::monitor::{Monitor, serve};
 use super::process::stop_on_signals;
+use crate::media::codec::Ffmpeg;
 use crate::service::{Worker, WorkerConfig, WorkerMetrics};
 use crate::{Error, Result};
 
@@ -193,6 +194,7 @@ fn config(args: &RunArgs, metrics: Arc<WorkerMetrics>) -> Result<WorkerConfig> {
         },
         media: !args.no_media,
         engine: first.builder,
+        codec: Arc::new(Ffmpeg),
         weights,
         device: first.name,
         pixels_per_second: args.engine.pixels_per_second(USUAL_PIXELS),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use clearfleet_common::job::{LedgerSlice, Plan};
 use clearfleet_common::{ErrorCode, Stop};
 
+use super::codec::Decode;
 use super::input;
 use super::nut::NutReader;
 use super::process::{Child, Confinement, Launch, ProcessLimits, Program};
@@ -44,7 +45,8 @@ impl Buffers {
 }
 
 /// What a decoder needs to know.
-pub(crate) struct DecodeOrder {
+#[allow(missing_debug_implementations, reason = "it holds buffers and a source")]
+pub struct DecodeOrder {
     pub(crate) source: Arc<ServedSource>,
     pub(crate) plan: Arc<Plan>,
     pub(crate) slice: LedgerSlice,
@@ -54,10 +56,31 @@ pub(crate) struct DecodeOrder {
     pub(crate) last: bool,
     /// Bytes of a decoded frame.
     pub(crate) frame_bytes: usize,
+    /// Frames that wait to be taken at most.
+    pub(crate) ahead: usize,
     pub(crate) seeks: Arc<SeekMemory>,
     pub(crate) buffers: Buffers,
     pub(crate) stop: Stop,
     pub(crate) deadline: Instant,
+}
+
+impl DecodeOrder {
+    /// How many frames are to be decoded.
+    pub fn frames(&self) -> u64 {
+        self.slice.range().len()
+    }
+
+    /// How many of them wait to be taken at most.
+    pub fn ahead(&self) -> usize {
+        self.ahead
+    }
+
+    /// A buffer of the size of a decoded frame, with whatever was in it before.
+    pub fn buffer(&self) -> Vec<u8> {
+        let mut buffer = self.buffers.take();
+        buffer.resize(self.frame_bytes, 0);
+        buffer
+    }
 }
 
 /// A range of frames being decoded on a thread of its own.
@@ -69,12 +92,12 @@ pub(crate) struct Decoding {
 }
 
 impl Decoding {
-    /// Starts decoding; at most `ahead` frames wait to be taken.
+    /// Starts decoding.
     ///
     /// # Errors
     /// `Internal` if no thread can be started.
-    pub(crate) fn start(order: DecodeOrder, ahead: usize) -> Result<Self> {
-        let (sender, frames) = sync_channel(ahead);
+    pub(crate) fn start(order: DecodeOrder) -> Result<Self> {
+        let (sender, frames) = sync_channel(order.ahead);
         let decoded = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&decoded);
         let busy = Arc::new(AtomicU64::new(0));
@@ -95,12 +118,10 @@ impl Decoding {
             busy,
         })
     }
+}
 
-    /// The next frame in order, or nothing after the last.
-    ///
-    /// # Errors
-    /// `FramesMismatch` if no way to cut gives the frames of the ledger; `DecodeFailed`, `DeadlineExceeded`, `Stopped`.
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>> {
+impl Decode for Decoding {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
         if let Ok(frame) = self.frames.recv() {
             return Ok(Some(frame));
         }
@@ -113,13 +134,11 @@ impl Decoding {
         Ok(None)
     }
 
-    /// How long it has decoded since this was asked last, the time not counted that frames waited to be taken.
-    pub(crate) fn take_busy(&self) -> Duration {
+    fn take_busy(&self) -> Duration {
         Duration::from_nanos(self.busy.swap(0, Ordering::Relaxed))
     }
 
-    /// Whether the last frame is decoded, taken or not.
-    pub(crate) fn is_decoded(&self) -> bool {
+    fn is_decoded(&self) -> bool {
         self.decoded.load(Ordering::Acquire)
     }
 }

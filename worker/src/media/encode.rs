@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clearfleet_common::job::{LedgerSlice, Plan, SegmentKind};
 use clearfleet_common::{ErrorCode, Stop};
 
+use super::codec::Encode;
 use super::fragment::{self, SegmentClock};
 use super::nut::{NutReader, NutStream, NutWriter, raw_fourcc};
 use super::process::{Child, Confinement, Launch, ProcessLimits, Program};
@@ -19,7 +20,8 @@ use crate::{Error, Result};
 const LARGEST_PACKET: usize = 2 << 30;
 
 /// What an encoder needs to know.
-pub(crate) struct EncodeOrder {
+#[derive(Debug)]
+pub struct EncodeOrder {
     pub(crate) plan: Arc<Plan>,
     pub(crate) slice: LedgerSlice,
     pub(crate) stop: Stop,
@@ -103,37 +105,6 @@ impl Encoding {
         })
     }
 
-    /// Gives it the batch's next frame; waits while the encoder is busy.
-    ///
-    /// # Errors
-    /// `EncodeFailed` with the encoder's own words if it ended early; `Stopped`, `DeadlineExceeded`.
-    pub(crate) fn frame(mut self, bytes: &[u8]) -> Result<Self> {
-        let pts = self.slice.pts().get(self.written).map(|pts| pts + self.shift);
-        let (Some(frames), Some(pts)) = (&mut self.frames, pts) else {
-            return Err(Error::internal("more frames than the batch has"));
-        };
-        self.written += 1;
-        match frames.write(pts, true, bytes) {
-            Ok(()) => Ok(self),
-            Err(e) => Err(self.failure(&e)),
-        }
-    }
-
-    /// Waits until all frames are encoded; returns the segment, which is whole once it is finished.
-    ///
-    /// # Errors
-    /// `EncodeFailed` if the encoder fails or gives another number of frames than it got.
-    pub(crate) fn finish(mut self) -> Result<Box<dyn ObjectWriter>> {
-        if self.written != self.slice.pts().len() {
-            return Err(Error::internal("fewer frames than the batch has"));
-        }
-        let closed = self.frames.take().map(|frames| frames.finish().map(drop));
-        if let Some(Err(e)) = closed {
-            return Err(self.failure(&e));
-        }
-        self.end()
-    }
-
     /// Why a frame could not be written: the child's own words, or what stopped its output.
     fn failure(mut self, e: &std::io::Error) -> Error {
         self.frames = None;
@@ -154,6 +125,31 @@ impl Encoding {
             (_, Err(ended)) => Err(ended),
             (output, Ok(_)) => output,
         }
+    }
+}
+
+impl Encode for Encoding {
+    fn frame(mut self: Box<Self>, bytes: &[u8]) -> Result<Box<dyn Encode>> {
+        let pts = self.slice.pts().get(self.written).map(|pts| pts + self.shift);
+        let (Some(frames), Some(pts)) = (&mut self.frames, pts) else {
+            return Err(Error::internal("more frames than the batch has"));
+        };
+        self.written += 1;
+        match frames.write(pts, true, bytes) {
+            Ok(()) => Ok(self),
+            Err(e) => Err(self.failure(&e)),
+        }
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Box<dyn ObjectWriter>> {
+        if self.written != self.slice.pts().len() {
+            return Err(Error::internal("fewer frames than the batch has"));
+        }
+        let closed = self.frames.take().map(|frames| frames.finish().map(drop));
+        if let Some(Err(e)) = closed {
+            return Err(self.failure(&e));
+        }
+        self.end()
     }
 }
 

@@ -9,8 +9,10 @@ use super::core::{Core, Phase};
 
 /// How often a worker tells at least that it is there.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long after one announcement the next comes at the earliest: what changes meanwhile is told together.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Announces the worker every 5 s and whenever what it holds changes, until it ends; then once more, holding nothing.
+/// Announces the worker every 5 s and soon after what it holds has changed, until it ends; then once more, holding nothing.
 pub(super) async fn announce(core: Arc<Core>) {
     let mut holdings = core.holdings.subscribe();
     let mut phase = core.phase.subscribe();
@@ -27,6 +29,10 @@ pub(super) async fn announce(core: Arc<Core>) {
         told = emitted.is_ok();
         if ended {
             return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = phase.changed() => continue,
         }
         tokio::select! {
             // Both senders are the worker's own.
@@ -57,7 +63,7 @@ impl Core {
     pub(super) async fn emit(&self, event: &Event) -> Result<(), crate::Error> {
         let body =
             serde_json::to_vec(event).map_err(|e| crate::Error::internal("an event cannot be written").because(e))?;
-        let emitted = self.queue.emit(body.into()).await;
+        let emitted = self.queue.emit(event.topic(), body.into()).await;
         emitted.map_err(|e| crate::Error::internal("an event cannot be sent").because(e))
     }
 }

@@ -16,6 +16,7 @@ use super::holdings::{Holdings, Recall, Why};
 use super::metrics::WorkerMetrics;
 use super::source::ObjectSource;
 use super::store::{self, ObjectStore};
+use crate::media::codec::Codec;
 use crate::media::serve::{SourceBytes, SourceServer};
 use crate::steps::{JobContext, Meter, Store, read_json};
 use crate::{Error, Result};
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub(super) store: Arc<ObjectStore>,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) runtime: Handle,
+    pub(super) codec: Arc<dyn Codec>,
     pub(super) server: Arc<SourceServer>,
     pub(super) holdings: Holdings,
     pub(super) phase: watch::Sender<Phase>,
@@ -112,6 +114,7 @@ impl Core {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             key: PlanKey { job: record.id, plan },
             server: Arc::clone(&self.server),
+            codec: Arc::clone(&self.codec),
             source: Arc::new(source),
             limits: self.limits,
             stop: recall.stop().clone(),

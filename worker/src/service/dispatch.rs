@@ -105,11 +105,16 @@ impl Core {
             job: task.job,
             plan: task.step.plan(),
         };
-        if let Some(outcome) = self.done_already(task, key).await? {
+        let record = self.storage.record(task.owner, task.job).await.map_err(store::failed)?;
+        let record = record.map(|(record, _)| record).filter(|record| counts(record, task));
+        let is_batch = matches!(task.step, Step::Upscale { .. });
+        // The line looks for the marker of a batch that counts, when it comes to it.
+        if !(is_batch && record.is_some())
+            && let Some(outcome) = self.done_already(task, key).await?
+        {
             return Ok(Verdict::Settle(End::report(outcome)));
         }
-        let record = self.storage.record(task.owner, task.job).await.map_err(store::failed)?;
-        let Some((record, _)) = record.filter(|(record, _)| counts(record, task)) else {
+        let Some(record) = record else {
             tracing::debug!(job = %task.job, step = ?task.step, "a task that does not count any more");
             return Ok(Verdict::Settle(End::Void));
         };
@@ -120,7 +125,8 @@ impl Core {
             Step::Upscale { batch, .. } => {
                 let plan = self.existing(key).await?;
                 if pipeline_digest(&self.fingerprint, &plan.video, &plan.encoder) != plan.pipeline {
-                    return Ok(Verdict::Settle(End::report(Outcome::OtherFingerprint)));
+                    let done = self.done_already(task, key).await?;
+                    return Ok(Verdict::Settle(End::report(done.unwrap_or(Outcome::OtherFingerprint))));
                 }
                 let record = Arc::new(record.clone());
                 WorkKind::Batch(Batch::new(Arc::clone(held), record, plan, batch))

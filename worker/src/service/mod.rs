@@ -54,6 +54,7 @@ pub use self::metrics::WorkerMetrics;
 use self::receive::{Bulk, Inlet, receive};
 pub use self::source::ObjectSource;
 use self::store::ObjectStore;
+use crate::media::codec::Codec;
 use crate::media::process::ffmpeg_version;
 use crate::media::serve::SourceServer;
 use crate::{Error, Result};
@@ -74,6 +75,8 @@ pub struct WorkerConfig {
     pub media: bool,
     /// Makes its engine.
     pub engine: EngineBuilder,
+    /// What decodes and encodes batches.
+    pub codec: Arc<dyn Codec>,
     /// The network's weights, which the engine has: their digest is part of the fingerprint.
     pub weights: Weights,
     /// The device that the engine runs on, for people.
@@ -150,6 +153,7 @@ impl Worker {
             storage,
             queue,
             runtime: Handle::current(),
+            codec: config.codec,
             server,
             holdings: Holdings::new(),
             phase: watched::Sender::new(Phase::Open),

@@ -3,45 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearfleet_common::job::{Event, JobId, OwnerId};
+use clearfleet_common::job::{Event, JobId, OwnerId, Topic};
 use clearfleet_common::queue::Listener;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, sleep_until};
 
 use super::core::Core;
 use super::dispatch::is_wanted;
 use super::holdings::Why;
 
-/// How old what a worker knows of a record is at most, while it works on the job.
-const EVERY: Duration = Duration::from_secs(3);
+/// How often the records of jobs in work are read while no events are heard.
+const DEAF: Duration = Duration::from_secs(3);
+/// How often while events are heard, of which one may get lost: in a large fleet reading is what costs.
+const HEARING: Duration = Duration::from_secs(15);
 
 /// Watches the records of the jobs that tasks are held of. Ends with the worker's other tasks.
 pub(super) async fn watch(core: Arc<Core>) {
-    let mut ticks = tokio::time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listener: Option<Box<dyn Listener>> = None;
+    let mut due = Instant::now() + DEAF;
     loop {
         if listener.is_none() {
-            listener = core.queue.listen().await.ok();
+            listener = core.queue.listen(&[Topic::Records]).await.ok();
         }
         let heard = async {
             match listener.as_mut() {
                 Some(listener) => listener.next().await,
-                // Until it is tried again, at the next tick.
+                // Until it is tried again, after the next reading.
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            _ = ticks.tick() => {
+            () = sleep_until(due) => {
                 for (owner, job) in core.holdings.jobs() {
                     core.look_at(owner, job).await;
                 }
+                due = Instant::now() + if listener.is_some() { HEARING } else { DEAF };
             }
             heard = heard => match heard {
                 Ok(event) => core.hear(&event).await,
                 Err(error) => {
                     tracing::debug!(%error, "no events are heard; records are read every few seconds");
                     listener = None;
-                    ticks.tick().await;
+                    due = Instant::now() + DEAF;
+                    sleep_until(due).await;
                 }
             },
         }

@@ -31,6 +31,7 @@ pub use store::{Created, FolderStore, ObjectWriter, Store};
 pub use upscale::upscale;
 pub(crate) use upscale::{BATCH_DETAIL, read_json};
 
+use crate::media::codec::Codec;
 use crate::media::serve::{ServedSource, SourceServer};
 
 /// What the steps of one job share.
@@ -42,6 +43,8 @@ pub struct JobContext {
     pub key: PlanKey,
     /// What ffmpeg reads sources from.
     pub server: Arc<SourceServer>,
+    /// What decodes and encodes.
+    pub codec: Arc<dyn Codec>,
     /// The source of the job.
     pub source: Arc<ServedSource>,
     /// What a source may be at most.

@@ -30,6 +30,9 @@ const LARGEST_BATCH: u64 = 1000;
 /// Frames that a batch should hold at least, as long as it is not too long: every batch costs a key frame.
 const SMALLEST_BATCH: u64 = 12;
 
+/// Ledgers that are written at a time: each waits for the store.
+const WRITERS: usize = 8;
+
 /// How long the frames of a preview may take to be found.
 const PREVIEW_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -156,11 +159,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         notes,
     };
     let slice = |range: FrameRange| ledger.slice(range, plan.encoder.reorder as usize);
-    // The first ledger is there already.
-    for (n, range) in plan.batches.iter().enumerate().skip(1) {
-        job.store
-            .put(ObjectKey::Ledger(job.key, n as u64), &write_json(&slice(*range))?)?;
-    }
+    write_ledgers(job, &plan.batches, &slice)?;
     // Before the plan, so that whoever follows it finds what need not be done again.
     if let Some(earlier) = earlier {
         let slices = plan.batches.iter().map(|range| slice(*range));
@@ -173,6 +172,34 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     let stored = job.store.get(ObjectKey::Plan(job.key))?;
     let gone = || Error::internal("a plan was deleted while it was made");
     Ok(Arc::new(read_json(&stored.ok_or_else(gone)?, "plan")?))
+}
+
+/// Writes the ledger of each batch but the first, which is there already.
+fn write_ledgers(
+    job: &JobContext,
+    batches: &[FrameRange],
+    slice: &(dyn Fn(FrameRange) -> LedgerSlice + Sync),
+) -> Result<()> {
+    let write = |first: usize| {
+        for n in (first..batches.len()).step_by(WRITERS) {
+            let ledger = write_json(&slice(batches[n]))?;
+            job.store.put(ObjectKey::Ledger(job.key, n as u64), &ledger)?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let cannot = |e| Error::internal("a thread cannot be started").because(e);
+        let start = |first| {
+            let thread = std::thread::Builder::new().name("ledgers".to_owned());
+            thread.spawn_scoped(scope, move || write(first)).map_err(cannot)
+        };
+        let writers = (1..batches.len()).take(WRITERS).map(start);
+        let writers = writers.collect::<Result<Vec<_>>>()?;
+        let panicked = |_| Err(Error::internal("a thread that wrote ledgers panicked"));
+        writers
+            .into_iter()
+            .try_for_each(|writer| writer.join().unwrap_or_else(panicked))
+    })
 }
 
 /// Frames in a batch, as whoever writes the first batch's ledger has it: engines' rates are measured, so two workers

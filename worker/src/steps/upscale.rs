@@ -13,8 +13,8 @@ use vdsr::{Engine, FrameFormat, FrameUpscaler, Size};
 use super::progress::Watching;
 use super::store::Created;
 use super::{Frames, JobContext, Progress, Stage};
-use crate::media::decode::{Buffers, DecodeOrder, Decoding, SeekMemory};
-use crate::media::encode::{EncodeOrder, Encoding};
+use crate::media::codec::{Decode, DecodeOrder, EncodeOrder};
+use crate::media::decode::{Buffers, SeekMemory};
 use crate::media::frame_format;
 use crate::{Error, Result};
 
@@ -73,7 +73,7 @@ struct Line<'a> {
 struct Started {
     batch: u64,
     slice: LedgerSlice,
-    decoding: Decoding,
+    decoding: Box<dyn Decode>,
     since: Instant,
     deadline: Instant,
 }
@@ -134,12 +134,13 @@ impl<'a> Line<'a> {
             first: batch == 0 && whole,
             last: batch + 1 == self.plan.batches.len() as u64 && whole,
             frame_bytes: self.source_bytes,
+            ahead: waiting(self.source_bytes),
             seeks: Arc::clone(&self.seeks),
             buffers: self.sources.clone(),
             stop: self.job.stop.clone(),
             deadline,
         };
-        let decoding = Decoding::start(order, waiting(self.source_bytes))?;
+        let decoding = self.job.codec.decode(order)?;
         Ok(Started {
             batch,
             slice,
@@ -304,7 +305,7 @@ impl Settler {
             stop: self.job.stop.clone(),
             deadline: self.deadline,
         };
-        let mut encoding = Encoding::start(order, store.write(key)?)?;
+        let mut encoding = self.job.codec.encode(order, store.write(key)?)?;
         let mut timings = loop {
             match work.recv() {
                 Ok(Work::Frame(frame)) => {

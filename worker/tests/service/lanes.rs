@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clearfleet_common::job::{Event, Outcome};
+use clearfleet_common::job::{Event, Outcome, Topic};
 use clearfleet_common::queue::Queue;
 use clearfleet_common::storage::KeyPrefix;
 
@@ -94,7 +94,7 @@ async fn a_task_that_wants_to_be_alone_is() {
     let (_, other) = world.photo().await;
     world.publish(interactive(), &other).await;
     world.publish(bulk(), &batch(&record, 1)).await;
-    let mut events = world.queue.listen().await.unwrap();
+    let mut events = world.queue.listen(&[Topic::Workers]).await.unwrap();
     script.open();
     let mut reported = Vec::new();
     for _ in 0..4 {

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{
     Announcement, ClassName, ControlMessage, Event, JobId, Lane, Outcome, OwnerId, PlanSummary, PlannedFor, Priority,
-    Record, Report, Request, Settings, Source, SourceKind, SourceLocation, State, Step, Stretch, Task,
+    Record, Report, Request, Settings, Source, SourceKind, SourceLocation, State, Step, Stretch, Task, Topic,
 };
 use clearfleet_common::queue::{Consumer, Listener, MemoryQueue, Queue, QueueName, StartLog};
 use clearfleet_common::storage::embedded::ScratchStore;
 use clearfleet_common::storage::{KeyPrefix, Listed, ObjectKey, PlanKey, Storage};
+use clearfleet_worker::media::codec::Ffmpeg;
 use clearfleet_worker::service::{EngineBuilder, Worker, WorkerConfig, WorkerHandle};
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -45,7 +46,7 @@ impl World {
         Self {
             storage: Storage::connect(&store.config()).await.unwrap(),
             control: queue.consume(QueueName::Control).await.unwrap(),
-            events: queue.listen().await.unwrap(),
+            events: queue.listen(&[Topic::Workers]).await.unwrap(),
             queue,
             batch_frames: 10,
             starts: Arc::new(StartLog::open(scratch.path().join("starts")).unwrap()),
@@ -60,6 +61,7 @@ impl World {
             lanes: vec![Lane::Interactive, Lane::Bulk],
             media: true,
             engine,
+            codec: Arc::new(Ffmpeg),
             weights: Weights::embedded().unwrap(),
             device: "test".to_owned(),
             pixels_per_second: 1e6,
@@ -114,7 +116,7 @@ impl World {
             owner: record.owner,
         };
         self.queue
-            .emit(serde_json::to_vec(&event).unwrap().into())
+            .emit(event.topic(), serde_json::to_vec(&event).unwrap().into())
             .await
             .unwrap();
     }
@@ -129,7 +131,7 @@ impl World {
     /// Takes messages again after the queue went away.
     pub(crate) async fn reconnect(&mut self) {
         self.control = self.queue.consume(QueueName::Control).await.unwrap();
-        self.events = self.queue.listen().await.unwrap();
+        self.events = self.queue.listen(&[Topic::Workers]).await.unwrap();
     }
 
     /// The next report.

@@ -12,6 +12,7 @@ use clearfleet_common::schedule::Rules;
 use clearfleet_common::storage::Storage;
 use clearfleet_common::storage::embedded::{EmbeddedError, EmbeddedServer, EmbeddedStore};
 use clearfleet_common::telemetry::ProcessMetrics;
+use clearfleet_worker::media::codec::Ffmpeg;
 use clearfleet_worker::service::{Worker, WorkerConfig, WorkerHandle, WorkerMetrics};
 use clearfleet_worker::{Error, Result};
 use futures::future::join_all;
@@ -304,6 +305,7 @@ async fn workers(parts: &Parts<'_>, metrics: &Arc<WorkerMetrics>) -> Result<Vec<
             lanes: vec![Lane::Interactive, Lane::Bulk],
             media: n == 0,
             engine: device.builder,
+            codec: Arc::new(Ffmpeg),
             weights: weights.clone(),
             device: device.name,
             pixels_per_second: args.engine.pixels_per_second(USUAL_PIXELS),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{Container, EncodeSettings, JobId, Plan};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
+use clearfleet_worker::media::codec::Ffmpeg;
 use clearfleet_worker::media::probe::{self, Probe};
 use clearfleet_worker::media::serve::SourceBytes;
 use clearfleet_worker::media::sniff::{Kind, Picture};
@@ -51,6 +52,7 @@ impl Session<'_> {
             store: Arc::new(FolderStore::open(state.folder().to_owned())?),
             key: PLAN,
             server: Arc::clone(&self.server),
+            codec: Arc::new(Ffmpeg),
             source: served,
             limits: self.limits,
             stop: self.interrupt.stop().clone(),

@@ -113,7 +113,7 @@ async fn what_workers_say_is_in_the_view() {
         });
         world
             .queue
-            .emit(serde_json::to_vec(&progress).unwrap().into())
+            .emit(progress.topic(), serde_json::to_vec(&progress).unwrap().into())
             .await
             .unwrap();
     }

@@ -41,7 +41,7 @@ impl World {
     async fn say(&self, job: JobId) {
         let event = Event::Changed { job, owner: alice() };
         self.queue
-            .emit(serde_json::to_vec(&event).unwrap().into())
+            .emit(event.topic(), serde_json::to_vec(&event).unwrap().into())
             .await
             .unwrap();
     }

@@ -13,24 +13,27 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::connection::{Live, within};
 use super::topology::{self, EVENTS};
+use crate::job::Topic;
 use crate::queue::{EVENTS_KEPT, Listener, QueueError};
 
-/// Starts to listen: what is told from now on is heard.
-pub(super) async fn listen(live: Arc<Live>) -> Result<AmqpListener, QueueError> {
+/// Starts to listen: what is told of these topics from now on is heard.
+pub(super) async fn listen(live: Arc<Live>, topics: &[Topic]) -> Result<AmqpListener, QueueError> {
     let channel = live.channel().await?;
     topology::declare_events(&live, &channel).await?;
     let options = QueueDeclareOptions::exclusive().auto_delete();
     let declaring = channel.queue_declare("".into(), options, arguments());
     let queue = within(live.call, "declaring a listener's queue", declaring).await?;
     let name = queue.name().clone();
-    let binding = channel.queue_bind(
-        name.clone(),
-        EVENTS.into(),
-        "#".into(),
-        QueueBindOptions::default(),
-        FieldTable::default(),
-    );
-    within(live.call, "binding a listener's queue", binding).await?;
+    for topic in topics {
+        let binding = channel.queue_bind(
+            name.clone(),
+            EVENTS.into(),
+            <&str>::from(topic).into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        within(live.call, "binding a listener's queue", binding).await?;
+    }
     let options = BasicConsumeOptions {
         no_ack: true,
         exclusive: true,

@@ -29,6 +29,8 @@ use connection::{Link, Role};
 use publish::Publisher;
 use status::Board;
 
+use crate::job::Topic;
+
 use super::{Consumer, Listener, Queue, QueueError, QueueName};
 
 pub use config::{AmqpConfig, AmqpTimeouts, AmqpUrl, AmqpUrlError};
@@ -74,12 +76,12 @@ impl Queue for AmqpQueue {
         Ok(Box::new(consume::consume(live, queue).await?))
     }
 
-    async fn emit(&self, event: Bytes) -> Result<(), QueueError> {
-        self.publisher.emit(&event).await
+    async fn emit(&self, topic: Topic, event: Bytes) -> Result<(), QueueError> {
+        self.publisher.emit(topic, &event).await
     }
 
-    async fn listen(&self) -> Result<Box<dyn Listener>, QueueError> {
+    async fn listen(&self, topics: &[Topic]) -> Result<Box<dyn Listener>, QueueError> {
         let live = self.link.live().await?;
-        Ok(Box::new(events::listen(live).await?))
+        Ok(Box::new(events::listen(live, topics).await?))
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::connection::{Link, Live, within};
 use super::topology::{self, EVENTS};
+use crate::job::Topic;
 use crate::queue::{QueueError, QueueName};
 
 /// Messages that are on their way at a time, each on a channel of its own. A confirmation says nothing of the message but
@@ -71,18 +72,18 @@ impl Publisher {
         .await
     }
 
-    /// Tells everybody who listens. The confirmation says that the event is with all of them, so who listens afterwards does
+    /// Tells everybody who listens to a topic. The confirmation says that the event is with all of them, so who listens afterwards does
     /// not hear it.
-    pub(super) async fn emit(&self, event: &Bytes) -> Result<(), QueueError> {
+    pub(super) async fn emit(&self, topic: Topic, event: &Bytes) -> Result<(), QueueError> {
         self.on_a_line(async |line| {
             if !line.events {
                 topology::declare_events(&line.live, &line.channel).await?;
                 line.events = true;
             }
             let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-            let sent = line
-                .channel
-                .basic_publish(EVENTS.into(), "event".into(), options, event, properties);
+            let sent =
+                line.channel
+                    .basic_publish(EVENTS.into(), <&str>::from(topic).into(), options, event, properties);
             sent.await.map_err(lost)?.await.map_err(lost)?;
             Ok(())
         })

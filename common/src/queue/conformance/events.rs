@@ -4,12 +4,12 @@ use super::*;
 use crate::queue::EVENTS_KEPT;
 
 async fn listen(queue: &dyn Queue) -> Box<dyn Listener> {
-    let listener = soon("listening", queue.listen()).await;
+    let listener = soon("listening", queue.listen(&[Topic::Records])).await;
     listener.unwrap_or_else(|e| panic!("listening failed: {e}"))
 }
 
 async fn emit(queue: &dyn Queue, event: impl Into<Bytes>) {
-    let emitted = soon("telling", queue.emit(event.into())).await;
+    let emitted = soon("telling", queue.emit(Topic::Records, event.into())).await;
     emitted.unwrap_or_else(|e| panic!("telling failed: {e}"));
 }
 
@@ -39,6 +39,26 @@ pub async fn events_reach_whoever_listens(broker: &impl TestBroker) {
         assert_eq!(heard(listener).await, "to all");
         let more = tokio::time::timeout(NOT_NOW, listener.next()).await;
         assert!(more.is_err(), "{more:?} was heard without being told");
+    }
+}
+
+/// Who listens hears of the topics that they named, of all of them in order, and of no other.
+pub async fn events_of_other_topics_are_not_heard(broker: &impl TestBroker) {
+    let queue = broker.connect().await;
+    let mut one = listen(&*queue).await;
+    let both = soon("listening", queue.listen(&[Topic::Workers, Topic::Records])).await;
+    let mut both = both.unwrap_or_else(|e| panic!("listening failed: {e}"));
+    for topic in [Topic::Workers, Topic::Progress, Topic::Records, Topic::Workers] {
+        let told = soon("telling", queue.emit(topic, <&str>::from(topic).into())).await;
+        told.unwrap_or_else(|e| panic!("telling failed: {e}"));
+    }
+    assert_eq!(heard(&mut one).await, "records");
+    for expected in ["workers", "records", "workers"] {
+        assert_eq!(heard(&mut both).await, expected);
+    }
+    for listener in [&mut one, &mut both] {
+        let more = tokio::time::timeout(NOT_NOW, listener.next()).await;
+        assert!(more.is_err(), "{more:?} was heard of another topic");
     }
 }
 

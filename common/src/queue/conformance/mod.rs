@@ -17,13 +17,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{Consumer, Delivery, Listener, Queue, QueueError, QueueName};
-use crate::job::{ClassName, Lane};
+use crate::job::{ClassName, Lane, Topic};
 
 pub use control::{
     control_has_one_active_consumer, control_is_handed_over_with_what_is_unsettled, control_never_gives_up,
     dead_letters_say_where_they_come_from,
 };
-pub use events::{a_slow_listener_loses_the_oldest, events_reach_whoever_listens, waiting_for_events_can_be_given_up};
+pub use events::{
+    a_slow_listener_loses_the_oldest, events_of_other_topics_are_not_heard, events_reach_whoever_listens,
+    waiting_for_events_can_be_given_up,
+};
 pub use loss::{nothing_is_lost_and_nothing_comes_twice, waiting_can_be_given_up};
 pub use settling::{
     a_broken_connection_loses_nothing, a_consumer_has_one_delivery, a_delivery_dropped_comes_again_first,
@@ -169,6 +172,7 @@ macro_rules! queue_suite {
             control_is_handed_over_with_what_is_unsettled
             waiting_can_be_given_up
             events_reach_whoever_listens
+            events_of_other_topics_are_not_heard
             a_slow_listener_loses_the_oldest
             waiting_for_events_can_be_given_up
         }

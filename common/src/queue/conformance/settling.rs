@@ -177,7 +177,7 @@ pub async fn a_broken_connection_loses_nothing(broker: &impl TestBroker) {
     let mut one = consume(&*queue, WORK).await;
     let mut other = consume(&*queue, WORK).await;
     let mut idle = consume(&*queue, interactive()).await;
-    let mut listener = soon("listening", queue.listen())
+    let mut listener = soon("listening", queue.listen(&[Topic::Records]))
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     publish_numbers(&*queue, WORK, 4).await;

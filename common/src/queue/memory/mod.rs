@@ -13,6 +13,8 @@ use tokio::sync::broadcast;
 
 use broker::{Broker, ConsumerId, Taken};
 
+use crate::job::Topic;
+
 use super::{Consumer, Delivery, EVENTS_KEPT, Listener, Queue, QueueError, QueueName, Settle};
 
 /// Work queues and events within one process. Clones share what is in them.
@@ -25,7 +27,7 @@ pub struct MemoryQueue(Arc<Mutex<Shared>>);
 #[derive(Debug)]
 struct Shared {
     broker: Broker,
-    events: broadcast::Sender<Bytes>,
+    events: broadcast::Sender<(Topic, Bytes)>,
     /// Why nobody reaches it.
     down: Option<&'static str>,
 }
@@ -122,15 +124,18 @@ impl Queue for MemoryQueue {
         }))
     }
 
-    async fn emit(&self, event: Bytes) -> Result<(), QueueError> {
+    async fn emit(&self, topic: Topic, event: Bytes) -> Result<(), QueueError> {
         // An error says that nobody listens, and then there is nobody to tell.
-        self.call(|shared| shared.events.send(event).map_or(0, |listeners| listeners))?;
+        self.call(|shared| shared.events.send((topic, event)).map_or(0, |listeners| listeners))?;
         Ok(())
     }
 
-    async fn listen(&self) -> Result<Box<dyn Listener>, QueueError> {
+    async fn listen(&self, topics: &[Topic]) -> Result<Box<dyn Listener>, QueueError> {
         let events = self.call(|shared| shared.events.subscribe())?;
-        Ok(Box::new(MemoryListener(events)))
+        Ok(Box::new(MemoryListener {
+            events,
+            topics: topics.to_vec(),
+        }))
     }
 }
 
@@ -213,14 +218,18 @@ impl Drop for MemorySettle {
     }
 }
 
-struct MemoryListener(broadcast::Receiver<Bytes>);
+struct MemoryListener {
+    events: broadcast::Receiver<(Topic, Bytes)>,
+    topics: Vec<Topic>,
+}
 
 #[async_trait]
 impl Listener for MemoryListener {
     async fn next(&mut self) -> Result<Bytes, QueueError> {
         loop {
-            match self.0.recv().await {
-                Ok(event) => return Ok(event),
+            match self.events.recv().await {
+                Ok((topic, event)) if self.topics.contains(&topic) => return Ok(event),
+                Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(lost)) => {
                     tracing::warn!(lost, "a listener is too slow: it lost the oldest events");
                 }
@@ -344,15 +353,15 @@ mod tests {
     #[tokio::test]
     async fn a_broker_that_is_down_refuses_everything_and_keeps_its_messages() {
         let queue = with_messages(1).await;
-        let mut listener = queue.listen().await.unwrap();
+        let mut listener = queue.listen(&[Topic::Records]).await.unwrap();
         let mut consumer = queue.consume(WORK).await.unwrap();
         let held = consumer.next().await.unwrap();
         queue.go_down();
         let refused = [
             queue.publish(WORK, "lost".into()).await.is_err(),
-            queue.emit("lost".into()).await.is_err(),
+            queue.emit(Topic::Records, "lost".into()).await.is_err(),
             queue.consume(WORK).await.is_err(),
-            queue.listen().await.is_err(),
+            queue.listen(&[Topic::Records]).await.is_err(),
             consumer.next().await.is_err(),
             listener.next().await.is_err(),
             held.acknowledge().await.is_err(),
