@@ -99,7 +99,7 @@ bench: ## speed of the engines and of the whole pipeline, in release mode
 	cargo run --release -p clearfleet-tests --bin bench
 
 .PHONY: bench-fleet
-bench-fleet: ## throughput and fairness of a fleet on a real RabbitMQ and MinIO: some minutes; some of it: ARGS="fairness photos"
+bench-fleet: ## a fleet on a real RabbitMQ and MinIO, minutes; a part of it: make bench-fleet ARGS="fairness photos"
 	@deploy/setup.sh fleet
 	@# The built programs, and workers without ffmpeg, many in one process.
 	cargo build --release -p clearfleet -p clearfleet-worker --bins --example fleet_workers
