@@ -127,15 +127,28 @@ fn workers_read_what_they_need_of_a_long_film() {
     let upscales = fleet.worker("--engine bicubic --no-media --batch-frames 10");
     let path = fleet.world.path("long.mp4");
     // Noise, which is large: the index of this file is at its end.
-    let encoding = ["-vf", "noise=alls=100:allf=t", "-preset", "ultrafast", "-qp", "12", "-g", "25"];
+    let encoding = [
+        "-vf",
+        "noise=alls=100:allf=t",
+        "-preset",
+        "ultrafast",
+        "-qp",
+        "12",
+        "-g",
+        "25",
+    ];
     clearfleet_tests::film_of(&path, "320x180", 1500, &encoding);
     let size = std::fs::metadata(&path).expect("a film").len();
     assert!(size > 60 << 20, "{size} bytes");
-    let request = json!({ "settings": { "format": "mkv", "codec": "ffv1", "target": "320x180" }, "range": [40.0, 42.0] });
+    let request =
+        json!({ "settings": { "format": "mkv", "codec": "ffv1", "target": "320x180" }, "range": [40.0, 42.0] });
     let job = server.client().submit(&path, &request);
     let done = server.client().done(&job);
     assert_eq!(done["result"]["frames"], 50);
     let read = upscales.metric("clearfleet_worker_source_read_bytes_total");
     println!("{read} of {size} bytes were read");
-    assert!(read > 0.0 && read < size as f64 / 3.0, "{read} of {size} bytes were read");
+    assert!(
+        read > 0.0 && read < size as f64 / 3.0,
+        "{read} of {size} bytes were read"
+    );
 }
