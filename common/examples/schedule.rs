@@ -127,6 +127,8 @@ impl World {
             holds: holds.into_iter().collect(),
             draining: false,
             serves: Serves::default(),
+            audits: true,
+            distrusted: false,
         }));
     }
 }

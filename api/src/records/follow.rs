@@ -134,7 +134,7 @@ impl Records {
                     });
                 }
                 Some(Event::Progress(progress)) => self.progressed(&progress),
-                Some(Event::Announced(_)) | None => {}
+                Some(Event::Announced(_) | Event::Distrusted { .. }) | None => {}
             }
         }
     }

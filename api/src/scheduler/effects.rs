@@ -200,6 +200,12 @@ impl Doer {
                 let key = ObjectKey::Class(known.class);
                 self.storage.put(key, classes::written(known)?).await?;
             }
+            Effect::Distrust(worker) => {
+                tracing::error!(%worker, "the worker {worker} makes wrong pictures, as audits have shown; it is told to stop");
+                let event = Event::Distrusted { worker };
+                let body = serde_json::to_vec(&event)?.into();
+                self.queue.emit(event.topic(), body).await?;
+            }
             // All others have an answer.
             _ => {}
         }

@@ -52,6 +52,10 @@ clearfleet_common::metrics! {
         dead_letters: IntCounter = "clearfleet_dead_letters_total" [],
         /// Generations of jobs that were raised: what was published before counts no more.
         generations: IntCounter = "clearfleet_generations_total" [],
+        /// Audits that ended, by class of the job and by what came of them: a batch was computed again by another worker.
+        audits: IntCounterVec = "clearfleet_audits_total" ["class", "outcome"],
+        /// Live workers that were told to stop, since audits have shown that they make wrong pictures.
+        distrusted: IntGauge = "clearfleet_workers_distrusted" [],
         /// Batches that were finished, by class.
         batches_done: IntCounterVec = "clearfleet_batches_done_total" ["class"],
         /// Jobs that ended, by how, and why where they failed.
@@ -82,6 +86,27 @@ impl SchedulerMetrics {
                 let code = code.map_or("", <&str>::from);
                 self.jobs_ended.with_label_values(&[<&str>::from(*state), code]).inc();
             }
+            Note::Audited { class, outcome } => {
+                let audits = self.audits.with_label_values(&[class.as_str(), (*outcome).into()]);
+                audits.inc();
+            }
+            Note::Differs {
+                job,
+                plan,
+                batch,
+                made_by,
+                audited_by,
+                wrong,
+            } => match wrong {
+                Some(wrong) => tracing::error!(
+                    %job, plan, batch, %made_by, %audited_by, %wrong,
+                    "workers made different frames of batch {batch} of job {job}: a third one contradicts {wrong}"
+                ),
+                None => tracing::error!(
+                    %job, plan, batch, %made_by, %audited_by,
+                    "workers made different frames of batch {batch} of job {job}, and none could decide who is wrong"
+                ),
+            },
         }
     }
 }
@@ -109,7 +134,9 @@ impl Families for Shown {
         metrics.owner_share.reset();
         metrics.owner_place.reset();
         metrics.media_backlog.set(0);
+        metrics.distrusted.set(0);
         if is_active {
+            metrics.distrusted.set(whole(view.distrusted() as u64));
             self.show_classes(classes);
             self.show_lanes();
             self.show_owners();
@@ -258,6 +285,8 @@ mod tests {
                 holds: Vec::new(),
                 draining: false,
                 serves: Serves::default(),
+                audits: true,
+                distrusted: false,
             };
             scheduler.handle(Input::Announced(announcement), Millis(1000));
             read(&mut scheduler, &film());

@@ -213,6 +213,8 @@ impl Worker {
                     holds: held.lock().unwrap().clone(),
                     draining: false,
                     serves: Serves::default(),
+                    audits: true,
+                    distrusted: false,
                 };
                 // Nobody hears it while the broker is away; the next one they do.
                 let _ = queue.emit(Topic::Workers, json(&Event::Announced(announcement))).await;
@@ -268,6 +270,7 @@ async fn work(
             *made.lock().unwrap().entry(batch).or_default() += 1;
             Outcome::BatchDone
         }
+        Step::Audit { .. } => Outcome::Returned,
         Step::Assemble { plan } | Step::Picture { plan } => Outcome::Finished {
             result: JobResult {
                 key: "result".to_owned(),

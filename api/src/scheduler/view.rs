@@ -36,6 +36,11 @@ impl SchedulerView {
         locked(&self.0).owners(most)
     }
 
+    /// Live workers that are distrusted.
+    pub fn distrusted(&self) -> usize {
+        locked(&self.0).distrusted()
+    }
+
     /// Workers that announce themselves.
     pub fn live_workers(&self) -> Vec<LiveWorker> {
         locked(&self.0).live_workers()

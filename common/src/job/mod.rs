@@ -29,7 +29,8 @@ pub use settings::{Codec, Container, EncodeSettings, ParseSettingError, Stretch}
 pub use state::{Command, IllegalCommand, State};
 pub use target::{Scale, Target, TargetError};
 pub use task::{
-    Announcement, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Serves, Step, Task, Topic,
+    Announcement, Audited, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Serves, Step, Task,
+    Topic,
 };
 pub use time::{Rational, TimeBase, TimeBaseError};
 

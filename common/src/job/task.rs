@@ -21,6 +21,9 @@ pub struct Task {
     /// Whether its worker takes nothing beside it, since others died of it.
     #[serde(default)]
     pub alone: bool,
+    /// Workers that must not do it: of an audit, those that did it already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<WorkerId>,
 }
 
 /// A step.
@@ -50,6 +53,16 @@ pub enum Step {
     Picture {
         /// Number under which its result is kept, as a plan's.
         plan: u32,
+    },
+    /// Compute a finished batch again and compare. It is no part of its job: nothing waits for it, it counts in every
+    /// generation and state, and nothing is stored.
+    Audit {
+        /// Number of the plan.
+        plan: u32,
+        /// Which batch.
+        batch: u64,
+        /// Which time it is published: a report of an earlier one does not count.
+        attempt: u32,
     },
 }
 
@@ -96,6 +109,7 @@ impl Task {
             generation,
             step,
             alone: false,
+            except: Vec::new(),
         }
     }
 }
@@ -104,23 +118,30 @@ impl Step {
     /// The plan that it belongs to.
     pub fn plan(self) -> u32 {
         match self {
-            Self::Plan { plan, .. } | Self::Upscale { plan, .. } | Self::Assemble { plan } | Self::Picture { plan } => {
-                plan
-            }
+            Self::Plan { plan, .. }
+            | Self::Upscale { plan, .. }
+            | Self::Assemble { plan }
+            | Self::Picture { plan }
+            | Self::Audit { plan, .. } => plan,
         }
     }
 
     /// The batch that it is about.
     pub fn batch(self) -> Option<u64> {
         match self {
-            Self::Upscale { batch, .. } => Some(batch),
+            Self::Upscale { batch, .. } | Self::Audit { batch, .. } => Some(batch),
             _ => None,
         }
     }
 
     /// Whether it needs an engine; if not, it is for the media queue, which any worker serves.
     pub fn needs_engine(self) -> bool {
-        matches!(self, Self::Upscale { .. } | Self::Picture { .. })
+        matches!(self, Self::Upscale { .. } | Self::Picture { .. } | Self::Audit { .. })
+    }
+
+    /// Whether it is no part of its job.
+    pub fn is_audit(self) -> bool {
+        matches!(self, Self::Audit { .. })
     }
 }
 
@@ -206,6 +227,29 @@ pub enum Outcome {
     Returned,
     /// Not begun, since the worker's fingerprint is not the plan's.
     OtherFingerprint,
+    /// An audit came to this.
+    Audited(Audited),
+}
+
+/// What computing a batch again showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audited {
+    /// Nothing: this worker made the batch, or audited it before.
+    Own,
+    /// Nothing: the job, its source or the batch is there no more.
+    Gone,
+    /// The frames are the same.
+    Equal,
+    /// They are not.
+    Different {
+        /// Who made the batch.
+        made_by: WorkerId,
+        /// Digest of the frames that are stored.
+        stored: String,
+        /// Digest of the frames that were computed now.
+        found: String,
+    },
 }
 
 /// What workers and schedulers tell everybody at once; nothing of it is kept, and whoever is not there misses it.
@@ -223,6 +267,11 @@ pub enum Event {
         /// Whose.
         owner: OwnerId,
     },
+    /// Audits have shown that a worker makes wrong pictures: it takes nothing more. Said again until it is heard.
+    Distrusted {
+        /// Who.
+        worker: WorkerId,
+    },
 }
 
 /// What an event is about: whoever listens says what they want to hear, since every event costs each of them.
@@ -235,6 +284,8 @@ pub enum Topic {
     Progress,
     /// Records that were changed.
     Records,
+    /// Who is trusted no more.
+    Trust,
 }
 
 impl Event {
@@ -244,6 +295,7 @@ impl Event {
             Self::Announced(_) => Topic::Workers,
             Self::Progress(_) => Topic::Progress,
             Self::Changed { .. } => Topic::Records,
+            Self::Distrusted { .. } => Topic::Trust,
         }
     }
 }
@@ -268,6 +320,12 @@ pub struct Announcement {
     /// From which queues it takes.
     #[serde(default)]
     pub serves: Serves,
+    /// Whether its build knows [`Step::Audit`].
+    #[serde(default)]
+    pub audits: bool,
+    /// Whether it was told that it makes wrong pictures: it takes no more, and lives on to be looked at.
+    #[serde(default)]
+    pub distrusted: bool,
 }
 
 /// The queues that a worker takes from. A build that does not tell takes from all of them.

@@ -1,4 +1,4 @@
-use crate::job::{Announcement, ClassName, ControlMessage, Failure, JobId, Lane, OwnerId, Record, Task};
+use crate::job::{Announcement, ClassName, ControlMessage, Failure, JobId, Lane, OwnerId, Record, Task, WorkerId};
 
 use super::BatchSet;
 
@@ -207,4 +207,7 @@ pub enum Effect {
     },
     /// Write down what a class can do; no answer.
     KeepClass(KnownClass),
+    /// Tell a worker, and everybody, that it makes wrong pictures and takes nothing more; no answer, and no harm where it is
+    /// not heard.
+    Distrust(WorkerId),
 }

@@ -26,11 +26,16 @@
 //! stands in a line of its own, which leads to the interactive lane; of a batch, one task is out all the same, whichever lane
 //! it is in. Nothing is lost with a playhead but the haste.
 //!
+//! **Audits** are no part of any job: a sampled batch is computed again by another worker when nothing better is to be done,
+//! and whatever becomes of that changes nothing for its job. They are in no record: what is under way is forgotten with the
+//! scheduler, and so is a first disagreement. A worker that was told to stop says so itself, to every scheduler.
+//!
 //! **Commands** are written into records by others. A hint says that there may be one; lost hints are found when `active/` is
 //! listed, every minute. Who gives an ended job something to do writes its key below `active/` before the record and once
 //! more after it: the scheduler may be deleting the key at that moment, and reads the record afterwards.
 
 mod advance;
+mod audits;
 mod batches;
 #[cfg(test)]
 mod explore;
@@ -54,7 +59,7 @@ mod workers;
 
 pub use batches::BatchSet;
 pub use messages::{Destination, Effect, Input, KnownClass, ListedJob, RecordVersion, Ticket};
-pub use notes::Note;
+pub use notes::{AuditOutcome, Note};
 pub use rules::{Millis, Rules};
 pub use scheduler::Scheduler;
 pub use view::{ClassView, LaneView, OwnerView, Place};

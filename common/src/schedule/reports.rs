@@ -18,7 +18,9 @@ impl Scheduler {
     /// What became of a task. It may come twice, late, or be about what does not count any more.
     pub(super) fn report(&mut self, report: Report) {
         let task = &report.task;
-        if self.jobs.contains_key(&task.job) {
+        if task.step.is_audit() {
+            self.audit_reported(report);
+        } else if self.jobs.contains_key(&task.job) {
             self.with(task.job, |this, job| this.take_report(job, report));
         } else if !self.unread.contains_key(&task.job) {
             // Somebody works on a job that is not known here: its record says whether there is anything to do.
@@ -32,7 +34,7 @@ impl Scheduler {
             worker, task, outcome, ..
         } = report;
         if outcome == Outcome::BatchDone {
-            self.batch_done(job, task.step);
+            self.batch_done(job, task.step, &worker);
             return;
         }
         if !moves::concerns(&job.record, task.step) {
@@ -50,7 +52,7 @@ impl Scheduler {
             Outcome::Failed { failure, transient } => self.attempt_failed(job, worker, &task, failure, transient),
             Outcome::Returned => self.attempt_ended(job, &task, |_, _| {}),
             Outcome::OtherFingerprint => self.stranger(job, &task),
-            Outcome::BatchDone => {}
+            Outcome::BatchDone | Outcome::Audited(_) => {}
         }
     }
 
@@ -70,7 +72,7 @@ impl Scheduler {
     }
 
     /// The marker is there, whoever made it and whenever: it counts in every generation of its plan.
-    fn batch_done(&mut self, job: &mut Job, step: Step) {
+    fn batch_done(&mut self, job: &mut Job, step: Step, worker: &WorkerId) {
         if let Step::Upscale { plan, batch } = step
             && job.plan == Some(plan)
             && batch < job.batches()
@@ -78,6 +80,7 @@ impl Scheduler {
             let part = Part::Batch(batch);
             if !job.done.contains(batch) {
                 self.notes.push(Note::BatchDone { class: job.class() });
+                self.consider_audit(job, plan, batch, worker);
             }
             job.done.insert(batch);
             self.land(job, part);
@@ -192,7 +195,9 @@ impl Scheduler {
     /// A task whose workers died of it. Twice the broker's patience and alone the second time: then it is the task.
     pub(super) fn dead_letter(&mut self, task: &Task) {
         self.notes.push(Note::DeadLetter);
-        if self.jobs.contains_key(&task.job) {
+        if task.step.is_audit() {
+            self.audit_lost(task, false);
+        } else if self.jobs.contains_key(&task.job) {
             self.with(task.job, |this, job| this.take_dead_letter(job, task));
         } else if !self.unread.contains_key(&task.job) {
             self.look(task.job, task.owner);
@@ -232,7 +237,8 @@ impl Scheduler {
     /// A worker is alive, and holds what it holds.
     pub(super) fn announced(&mut self, announcement: Announcement) {
         let class = announcement.class;
-        for task in &announcement.holds {
+        self.tell_distrusted(&announcement);
+        for task in announcement.holds.iter().filter(|task| !task.step.is_audit()) {
             if let Some(job) = self.jobs.get_mut(&task.job)
                 && let Some(flight) = job.flights.get_mut(&part(task.step))
                 && flight.generation == task.generation
@@ -244,6 +250,9 @@ impl Scheduler {
         }
         let jobs = &self.jobs;
         self.workers.announce(announcement, self.now, |task| {
+            if task.step.is_audit() {
+                return None;
+            }
             let flight = jobs.get(&task.job)?.flights.get(&part(task.step))?;
             (flight.generation == task.generation).then(|| flight.ring.destination())
         });

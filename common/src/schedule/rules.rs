@@ -66,6 +66,16 @@ pub struct Rules {
     pub per_worker: u32,
     /// Tasks in a queue beside these, so that there is something for the next worker to come.
     pub spare: u32,
+    /// Share of finished batches that another worker computes again, from 0 to 1.
+    pub audit_share: f64,
+    /// How long an audit lets the batches of jobs go first while these stand in line.
+    pub audit_yields: Duration,
+    /// How long an audit is waited for that was published.
+    pub audit_patience: Duration,
+    /// How often an audit is published until a worker takes it that may.
+    pub audit_tries: u32,
+    /// Differences that a worker is to blame for until it is told to stop.
+    pub disagreements: u32,
     /// Seconds of work above which a picture is no task for the interactive lane.
     pub interactive_seconds: f64,
     /// Pixels of results a second of classes of which no worker was ever heard.
@@ -91,6 +101,11 @@ impl Default for Rules {
             watched: Duration::from_secs(60),
             per_worker: 2,
             spare: 2,
+            audit_share: 0.001,
+            audit_yields: Duration::from_secs(300),
+            audit_patience: Duration::from_secs(3600),
+            audit_tries: 8,
+            disagreements: 2,
             interactive_seconds: 60.0,
             fallback_rates: BTreeMap::new(),
             fallback_rate: 1e6,
@@ -109,8 +124,13 @@ impl Rules {
     /// long by `seed`, so that what failed together does not come back together.
     pub(super) fn wait_after(&self, failures: u32, seed: u64) -> Duration {
         let doubled = self.backoff.saturating_mul(1 << failures.saturating_sub(1).min(20));
-        let share = 0.5 + (scatter(seed ^ u64::from(failures)) >> 11) as f64 / (1_u64 << 53) as f64;
+        let share = 0.5 + unit(scatter(seed ^ u64::from(failures)));
         doubled.min(self.longest_backoff).mul_f64(share)
+    }
+
+    /// Whether the batch with this seed is one of those that are computed again.
+    pub(super) fn audits(&self, seed: u64) -> bool {
+        unit(scatter(seed)) < self.audit_share
     }
 
     /// Seconds of work of one engine that a job nobody has opened yet is expected to be, at `rate` pixels a second.
@@ -146,6 +166,11 @@ impl Rules {
             Target::Factor(_) => false,
         }
     }
+}
+
+/// Bits as a number of `[0, 1)`.
+fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// Bits that look random and follow from `seed` (splitmix64's finaliser).

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::job::{ClassName, ControlMessage, JobId, OwnerId, PlannedFor, Record, SourceKind};
 
+use super::audits::Audits;
 use super::job::{Asked, Io, Job, Part, Ring, Turn};
 use super::lanes::Lanes;
 use super::moves;
@@ -24,6 +25,7 @@ pub struct Scheduler {
     pub(super) unread: BTreeMap<JobId, Unread>,
     pub(super) lanes: Lanes,
     pub(super) workers: Workers,
+    pub(super) audits: Audits,
     pub(super) alarms: BTreeSet<(Millis, JobId)>,
     /// When `active/` is listed next.
     pub(super) relist: Millis,
@@ -61,6 +63,7 @@ impl Scheduler {
             unread: BTreeMap::new(),
             lanes: Lanes::default(),
             workers: Workers::default(),
+            audits: Audits::default(),
             alarms: BTreeSet::new(),
             relist: Millis(0),
             orphans: BTreeMap::new(),
@@ -104,6 +107,7 @@ impl Scheduler {
             Input::Tick => self.tick(),
         }
         self.fill();
+        self.publish_audits();
         std::mem::take(&mut self.effects)
     }
 

@@ -92,5 +92,7 @@ pub(crate) fn announcement(worker: &str, fingerprint: &str, holds: Vec<Task>) ->
         holds,
         draining: false,
         serves: Serves::default(),
+        audits: true,
+        distrusted: false,
     }
 }

@@ -15,7 +15,9 @@ impl Scheduler {
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let unread = self.unread.values().map(|unread| unread.due).min();
         let expiry = self.workers.next_expiry(self.rules.silence);
-        [alarm, unread, expiry, Some(self.relist)].into_iter().flatten().min()
+        let audit = self.audits.next_due(self.now, &self.rules);
+        let dues = [alarm, unread, expiry, audit, Some(self.relist)];
+        dues.into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -69,6 +71,10 @@ impl Scheduler {
     }
 
     pub(super) fn publish_failed(&mut self, task: &Task) {
+        if task.step.is_audit() {
+            self.audit_lost(task, true);
+            return;
+        }
         self.with(task.job, |this, job| {
             let is_awaited = |flight: &Flight| flight.generation == task.generation;
             if job.flights.get(&part(task.step)).is_some_and(is_awaited) {
@@ -80,6 +86,7 @@ impl Scheduler {
     /// The broker was away, and with it everything that was published.
     pub(super) fn broker_back(&mut self) {
         self.listening_since = self.now;
+        self.audits_are_lost();
         let ids: Vec<_> = self.jobs.keys().copied().collect();
         for id in ids {
             self.with(id, |this, job| {

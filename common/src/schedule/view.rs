@@ -148,6 +148,11 @@ impl Scheduler {
         self.workers.all()
     }
 
+    /// Live workers of which audits have shown that they make wrong pictures.
+    pub fn distrusted(&self) -> usize {
+        self.workers.all().iter().filter(|worker| worker.distrusted).count()
+    }
+
     /// Seconds of work of one engine that a job with this request, and a source of this many bytes, is expected to be.
     pub fn guess_seconds(&self, request: &Request, bytes: u64) -> f64 {
         self.rules

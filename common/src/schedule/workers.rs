@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::job::{Announcement, ClassName, JobId, Lane, Serves, Step, Task, WorkerId};
@@ -13,6 +13,8 @@ pub(super) struct Workers {
     seen: BTreeMap<(ClassName, String), Millis>,
     /// What is known of classes that nobody announces.
     known: BTreeMap<ClassName, KnownClass>,
+    /// Who makes wrong pictures, whether or not it heard of it.
+    distrusted: BTreeSet<WorkerId>,
 }
 
 /// One worker as it announced itself last.
@@ -25,6 +27,8 @@ struct Worker {
     holds: Vec<Task>,
     draining: bool,
     serves: Serves,
+    audits: bool,
+    distrusted: bool,
     seen: Millis,
     /// Since when it holds nothing of the media queue, of the interactive and of the bulk lane.
     idle: [Option<Millis>; 3],
@@ -45,8 +49,10 @@ pub struct LiveWorker {
     pub pixels_per_second: f64,
     /// The tasks that it holds.
     pub holds: Vec<Task>,
-    /// Whether it takes no more, since it ends.
+    /// Whether it takes no more, since it ends or is distrusted.
     pub draining: bool,
+    /// Whether audits have shown that it makes wrong pictures.
+    pub distrusted: bool,
 }
 
 impl Workers {
@@ -66,9 +72,14 @@ impl Workers {
             holds,
             draining,
             serves,
+            audits,
+            distrusted,
         } = announcement;
         let key = (class, fingerprint);
-        self.seen.insert(key.clone(), now);
+        let distrusted = distrusted || self.distrusted.contains(&worker);
+        if !distrusted {
+            self.seen.insert(key.clone(), now);
+        }
         let before = self.workers.get(&worker).map_or([None; 3], |known| known.idle);
         let queue_of = |task: &Task| from(task).unwrap_or_else(|| queue_of(task, class));
         let mut idle = [None; 3];
@@ -83,8 +94,10 @@ impl Workers {
             // A worker that has measured nothing yet says zero.
             rate: if rate.is_finite() { rate.max(0.0) } else { 0.0 },
             holds,
-            draining,
+            draining: draining || distrusted,
             serves,
+            audits,
+            distrusted,
             seen: now,
             idle,
         };
@@ -157,10 +170,39 @@ impl Workers {
         self.known.insert(known.class, known);
     }
 
-    /// Whether a live worker has a fingerprint.
+    /// Whether a live worker has a fingerprint, and makes what it should.
     pub(super) fn has(&self, class: ClassName, fingerprint: &str) -> bool {
-        let mut workers = self.workers.values();
+        let mut workers = self.workers.values().filter(|worker| !worker.distrusted);
         workers.any(|worker| worker.class == class && worker.fingerprint == fingerprint)
+    }
+
+    /// Workers beside these that may compute a batch of a fingerprint again; none while the class has workers of a build
+    /// that does not know audits, which might get them.
+    pub(super) fn auditors(&self, class: ClassName, fingerprint: &str, beside: &[&WorkerId]) -> usize {
+        let bulk = Destination::Work(Lane::Bulk, class);
+        let serving = self.workers.iter().filter(|(_, worker)| worker.serves(bulk));
+        if serving.clone().any(|(_, worker)| !worker.audits) {
+            return 0;
+        }
+        let may = |(id, worker): &(&WorkerId, &Worker)| {
+            !worker.draining && worker.fingerprint == fingerprint && !beside.contains(id)
+        };
+        serving.filter(may).count()
+    }
+
+    /// From now on a worker counts as one that takes nothing.
+    pub(super) fn distrust(&mut self, id: &WorkerId) {
+        self.distrusted.insert(id.clone());
+        if let Some(worker) = self.workers.get_mut(id) {
+            worker.distrusted = true;
+            worker.draining = true;
+        }
+    }
+
+    /// Whether a worker makes wrong pictures.
+    pub(super) fn distrusts(&self, id: &WorkerId) -> bool {
+        let known = self.workers.get(id);
+        self.distrusted.contains(id) || known.is_some_and(|worker| worker.distrusted)
     }
 
     /// When a worker of a class announced a fingerprint last.
@@ -184,6 +226,7 @@ impl Workers {
             pixels_per_second: worker.rate,
             holds: worker.holds.clone(),
             draining: worker.draining,
+            distrusted: worker.distrusted,
         };
         self.workers.iter().map(told).collect()
     }
@@ -237,7 +280,7 @@ fn queue_of(task: &Task, class: ClassName) -> Destination {
     match task.step {
         Step::Plan { .. } | Step::Assemble { .. } => Destination::Media,
         Step::Picture { .. } => Destination::Work(Lane::Interactive, class),
-        Step::Upscale { .. } => Destination::Work(Lane::Bulk, class),
+        Step::Upscale { .. } | Step::Audit { .. } => Destination::Work(Lane::Bulk, class),
     }
 }
 
@@ -258,6 +301,8 @@ mod tests {
             holds,
             draining: false,
             serves: Serves::default(),
+            audits: true,
+            distrusted: false,
         }
     }
 

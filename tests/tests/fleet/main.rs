@@ -2,6 +2,7 @@
 //!
 //! Where RabbitMQ or MinIO is missing, the tests say so and are skipped.
 
+mod audits;
 mod chaos;
 mod faults;
 mod kills;

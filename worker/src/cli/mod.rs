@@ -1,6 +1,8 @@
 //! The command line of workers: `clearfleet-worker run`, and what other commands that make engines share with it.
 
 mod engine;
+#[cfg(debug_assertions)]
+mod fault;
 mod limits;
 mod monitor;
 pub mod process;

@@ -25,6 +25,7 @@ pub(super) struct Monitor {
     works: OnceLock<Storage>,
     broker: OnceLock<Arc<BrokerMetrics>>,
     drains: AtomicBool,
+    distrusted: AtomicBool,
     metrics: Arc<WorkerMetrics>,
     process: ProcessMetrics,
 }
@@ -56,6 +57,11 @@ impl Monitor {
         self.metrics.drains();
     }
 
+    /// It takes no more, since audits have shown that it makes wrong pictures.
+    pub(super) fn is_distrusted(&self) {
+        self.distrusted.store(true, Ordering::Release);
+    }
+
     /// Why it takes no tasks, if it does not.
     async fn missing(&self) -> Option<&'static str> {
         let Some(storage) = self.works.get() else {
@@ -63,6 +69,9 @@ impl Monitor {
         };
         if self.drains.load(Ordering::Acquire) {
             return Some("the worker ends");
+        }
+        if self.distrusted.load(Ordering::Acquire) {
+            return Some("the worker makes wrong pictures, as others have shown");
         }
         let key = ObjectKey::CurrentModels.to_string();
         match tokio::time::timeout(CHECK, storage.stat(&key)).await {

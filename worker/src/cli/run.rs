@@ -73,6 +73,10 @@ pub(super) struct RunArgs {
     /// Frames of a batch in place of about half a minute's work.
     #[arg(long, env = "CLEARFLEET_BATCH_FRAMES", value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..=1000))]
     batch_frames: Option<u64>,
+    /// Make one sample of each frame wrong: what audits are tested with.
+    #[cfg(debug_assertions)]
+    #[arg(long, hide = true)]
+    wrong_pixel: bool,
     /// Print when it is ready as JSON, for scripts.
     #[arg(long)]
     json: bool,
@@ -148,7 +152,14 @@ async fn work(args: &RunArgs) -> Result<()> {
             serde_json::json!({ "event": "ready", "worker": worker.id(), "monitor": format!("http://{address}") });
         println!("{ready}");
     }
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = worker.distrusted() => {
+            monitor.is_distrusted();
+            // It stays to be looked at.
+            stop.cancelled().await;
+        }
+    }
     tracing::info!(seconds = args.grace.as_secs(), "stopping; SIGTERM again ends at once");
     monitor.drains();
     if tokio::time::timeout(args.grace + CLOSING, worker.drain(args.grace))
@@ -193,7 +204,11 @@ fn config(args: &RunArgs, metrics: Arc<WorkerMetrics>) -> Result<WorkerConfig> {
             args.lanes.clone()
         },
         media: !args.no_media,
-        engine: first.builder,
+        engine: match () {
+            #[cfg(debug_assertions)]
+            () if args.wrong_pixel => super::fault::wrong_pixel(first.builder),
+            () => first.builder,
+        },
         codec: Arc::new(Ffmpeg),
         weights,
         device: first.name,

@@ -6,6 +6,7 @@ pub(crate) mod encode;
 pub(crate) mod encoder;
 pub mod formats;
 mod fragment;
+pub(crate) mod hashes;
 pub(crate) mod input;
 pub(crate) mod ledger;
 mod limits;

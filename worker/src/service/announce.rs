@@ -56,6 +56,8 @@ impl Core {
             holds: self.holdings.all().iter().map(|held| held.task.clone()).collect(),
             draining: !self.is_open(),
             serves: self.serves,
+            audits: true,
+            distrusted: *self.phase.borrow() == Phase::Distrusted,
         }
     }
 

@@ -29,6 +29,8 @@ const PLANS: usize = 4;
 pub(super) enum Phase {
     /// It does.
     Open,
+    /// It makes wrong pictures, and was told so: it gives back what it has.
+    Distrusted,
     /// It finishes what it has.
     Draining,
     /// It has nothing any more, or was dropped.

@@ -9,6 +9,7 @@ use clearfleet_common::job::{FORMAT_VERSION, Lane, Outcome, Plan, Record, State,
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use serde::Deserialize;
 
+use super::audit::audit;
 use super::core::{Core, on_thread};
 use super::film::{self, Batch};
 use super::holdings::{Held, Recall, Why};
@@ -34,6 +35,8 @@ pub(super) enum WorkKind {
     Assemble(Arc<Plan>),
     /// A still picture.
     Picture,
+    /// A batch of another worker, once more.
+    Audit { plan: Arc<Plan>, batch: u64 },
 }
 
 /// A delivery, judged.
@@ -74,7 +77,7 @@ pub(super) fn counts(record: &Record, task: &Task) -> bool {
 pub(super) fn is_wanted(record: &Record, task: &Task) -> bool {
     let is_latest = || match task.step {
         Step::Plan { plan, .. } | Step::Picture { plan } => plan.checked_add(1) == Some(record.next_plan),
-        Step::Upscale { .. } | Step::Assemble { .. } => true,
+        Step::Upscale { .. } | Step::Assemble { .. } | Step::Audit { .. } => true,
     };
     is_called_for(record, task) && (record.generation == task.generation || is_latest())
 }
@@ -86,6 +89,7 @@ fn is_called_for(record: &Record, task: &Task) -> bool {
         Step::Picture { .. } => record.state == State::Running && record.plan.is_none(),
         Step::Upscale { plan, .. } => record.state == State::Running && follows(plan),
         Step::Assemble { plan } => record.state == State::Assembling && follows(plan),
+        Step::Audit { .. } => true,
     }
 }
 
@@ -101,6 +105,9 @@ impl Core {
 
     async fn try_judge(&self, held: &Arc<Held>) -> Result<Verdict> {
         let task = &held.task;
+        if let Step::Audit { batch, .. } = task.step {
+            return self.judge_audit(held, batch).await;
+        }
         let key = PlanKey {
             job: task.job,
             plan: task.step.plan(),
@@ -131,6 +138,8 @@ impl Core {
                 let record = Arc::new(record.clone());
                 WorkKind::Batch(Batch::new(Arc::clone(held), record, plan, batch))
             }
+            // Judged above.
+            Step::Audit { .. } => return Ok(Verdict::Settle(End::Void)),
         };
         // What was begun and what ended tells, after a crash, what was done twice.
         tracing::debug!(job = %task.job, step = ?task.step, generation = task.generation, "a task begins");
@@ -152,7 +161,7 @@ impl Core {
                 Some(plan) => media::stored_summary(self, task, &plan, exact).await.map(Some),
                 None => Ok(None),
             },
-            Step::Assemble { .. } | Step::Picture { .. } => Ok(None),
+            Step::Assemble { .. } | Step::Picture { .. } | Step::Audit { .. } => Ok(None),
         }
     }
 
@@ -181,6 +190,10 @@ pub(super) async fn perform(core: &Arc<Core>, work: Work) {
         }
         WorkKind::Plan { exact } => on_thread(lane, move || media::plan(&shared, &task, &record, exact)).await,
         WorkKind::Assemble(plan) => on_thread(lane, move || media::assemble(&shared, &task, &record, &plan)).await,
+        WorkKind::Audit { plan, batch } => {
+            let work = move || audit(&shared, &task, &record, &plan, batch);
+            core.audited(&held.task, on_thread(lane, work).await).await
+        }
         WorkKind::Picture => {
             let work = on_thread(lane, move || still(&shared, &task, &record));
             let wake = || core.engine.wake();

@@ -102,14 +102,15 @@ impl Holdings {
         Self(watch::Sender::new(Vec::new()))
     }
 
-    /// Takes a delivery on. Tasks of one job and generation are recalled together.
+    /// Takes a delivery on. Tasks of one job and generation are recalled together, and its audits apart from them.
     pub(super) fn hold(&self, task: Task, lane: Lane, alone: bool, delivery: Delivery) -> Arc<Held> {
         let attempt = delivery.deliveries_before.saturating_add(1);
         let mut held = None;
         self.0.send_modify(|all| {
-            let beside = all.iter().find(|other| {
-                (other.task.job, other.task.generation) == (task.job, task.generation) && other.recall.why().is_none()
-            });
+            let group = |task: &Task| (task.job, task.generation, task.step.is_audit());
+            let beside = all
+                .iter()
+                .find(|other| group(&other.task) == group(&task) && other.recall.why().is_none());
             let recall = beside.map(|other| Arc::clone(&other.recall)).unwrap_or_default();
             let new = Arc::new(Held {
                 task,

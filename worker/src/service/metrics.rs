@@ -129,12 +129,13 @@ fn step_name(step: Step) -> &'static str {
         Step::Upscale { .. } => "upscale",
         Step::Assemble { .. } => "assemble",
         Step::Picture { .. } => "picture",
+        Step::Audit { .. } => "audit",
     }
 }
 
 fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Planned(_) | Outcome::BatchDone | Outcome::Finished { .. } => "done",
+        Outcome::Planned(_) | Outcome::BatchDone | Outcome::Finished { .. } | Outcome::Audited(_) => "done",
         Outcome::IsPicture | Outcome::IsVideo | Outcome::LedgerMismatch(_) => "planned_anew",
         Outcome::Failed { transient: true, .. } => "failed_transiently",
         Outcome::Failed { .. } => "failed",

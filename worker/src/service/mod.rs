@@ -1,13 +1,14 @@
 //! A worker of the fleet: takes tasks from queues, does them with the [`steps`](crate::steps), settles them.
 //!
 //! * `receive` takes deliveries, `dispatch` judges them and starts their step, `settle` reports and acknowledges.
-//! * `film`, `media`, `picture` and `preview` are the steps as tasks; `deliver`, `store` and `source` are their way to S3.
+//! * `audit`, `film`, `media`, `picture` and `preview` are the steps as tasks; `deliver`, `store` and `source` are their way to S3.
 //! * `turns` and `engine` share one engine between lanes, a frame at a time.
 //! * `announce`, `beat` and `watch` tell what the worker does, and hear what it should do no more.
 //!
 //! Async code decides; decoding, engine and encoding run on threads of their own.
 
 mod announce;
+mod audit;
 mod beat;
 mod core;
 mod deliver;
@@ -230,6 +231,14 @@ impl WorkerHandle {
     /// Engine, model and encoder: what its announcements say, and what plans for its class are made for.
     pub fn fingerprint(&self) -> &str {
         &self.core.fingerprint
+    }
+
+    /// Waits until audits have shown that it makes wrong pictures. It takes nothing more then, and says so until it is
+    /// drained.
+    pub async fn distrusted(&self) {
+        let mut phase = self.core.phase.subscribe();
+        // The sender is ours, so the channel is open.
+        let _ = phase.wait_for(|phase| *phase == Phase::Distrusted).await;
     }
 
     /// Ends the worker: it takes nothing more, finishes what it can within `deadline`, and gives the rest back. Returns

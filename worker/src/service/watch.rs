@@ -22,7 +22,7 @@ pub(super) async fn watch(core: Arc<Core>) {
     let mut due = Instant::now() + DEAF;
     loop {
         if listener.is_none() {
-            listener = core.queue.listen(&[Topic::Records]).await.ok();
+            listener = core.queue.listen(&[Topic::Records, Topic::Trust]).await.ok();
         }
         let heard = async {
             match listener.as_mut() {
@@ -57,6 +57,7 @@ impl Core {
             Ok(Event::Changed { job, owner }) if self.holdings.jobs().contains(&(owner, job)) => {
                 self.look_at(owner, job).await;
             }
+            Ok(Event::Distrusted { worker }) if worker == self.id => self.distrust(),
             Ok(_) => {}
             // A newer build's, perhaps: what it changed is seen at the next reading.
             Err(error) => tracing::trace!(%error, "an event cannot be read"),
@@ -75,7 +76,7 @@ impl Core {
         let held = self.holdings.all();
         let of_job = held
             .iter()
-            .filter(|held| held.task.job == job && held.recall.why().is_none());
+            .filter(|held| held.task.job == job && !held.task.step.is_audit() && held.recall.why().is_none());
         let mut ended = false;
         for held in of_job {
             if !record.as_ref().is_some_and(|record| is_wanted(record, &held.task)) {

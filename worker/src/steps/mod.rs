@@ -2,9 +2,10 @@
 //!
 //! They run on the thread that calls them and work over a [`Store`], so that a command on local files and a worker of
 //! the fleet run the same code. Every step may be done twice: what it writes is whole or not there, and a batch
-//! counts once, by its marker.
+//! counts once, by its marker. An audit writes nothing: it does one again and compares.
 
 mod assemble;
+mod audit;
 mod draft;
 mod meter;
 mod picture;
@@ -21,6 +22,7 @@ use clearfleet_common::config::Limits;
 use clearfleet_common::storage::PlanKey;
 
 pub use assemble::assemble;
+pub use audit::audit;
 pub use meter::{Meter, Stage};
 pub use picture::{PictureReport, PictureRequest, picture};
 pub(crate) use plan::pipeline_digest;

@@ -190,9 +190,15 @@ impl World {
 
     /// Plans a film: the record is running when this returns, and nothing of it is published.
     pub(crate) async fn planned(&mut self, clip: &Path) -> (Record, PlanSummary) {
+        self.planned_as(clip, Settings::default()).await
+    }
+
+    /// The same for other settings.
+    pub(crate) async fn planned_as(&mut self, clip: &Path, settings: Settings) -> (Record, PlanSummary) {
         let name = clip.file_name().unwrap().to_string_lossy().into_owned();
         let mut record = self.job(&name, std::fs::read(clip).unwrap(), SourceKind::Video).await;
         self.change(&mut record, |record| {
+            record.request.settings = settings.clone();
             record.state = State::Planning;
             record.next_plan = 1;
             record.planned_for = Some(PlannedFor {

@@ -51,6 +51,10 @@ pub(in crate::cli) struct ServeArgs {
     /// Frames of a batch in place of about half a minute's work.
     #[arg(long, env = "CLEARFLEET_BATCH_FRAMES", value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) batch_frames: Option<u64>,
+    /// Share of finished batches that another worker of the same kind computes again, from 0 (none) to 1 (all). One whose
+    /// frames two others contradict, twice, is told to stop. It takes three workers to tell who is wrong.
+    #[arg(long, env = "CLEARFLEET_AUDIT_SHARE", value_name = "SHARE", default_value = "0.001", value_parser = share)]
+    pub(super) audit_share: f64,
     /// Print where it listens as JSON, for scripts.
     #[arg(long)]
     pub(super) json: bool,
@@ -178,9 +182,22 @@ fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a share is a number from 0 to 1, such as 0.001".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_from_none_to_all() {
+        assert_eq!((share("0"), share("0.001"), share("1")), (Ok(0.0), Ok(0.001), Ok(1.0)));
+        for refused in ["", "-0.1", "1.1", "NaN", "0.1%", "inf"] {
+            assert!(share(refused).is_err(), "{refused}");
+        }
+    }
 
     #[test]
     fn classes_have_names_and_may_have_rates() {

@@ -221,6 +221,7 @@ fn rules(args: &ServeArgs) -> Rules {
     let usual = Rules::default();
     Rules {
         listen: if args.broker.is_named() { usual.listen } else { LISTEN },
+        audit_share: args.audit_share,
         fallback_rates: args.rates(args.engine.pixels_per_second(USUAL_PIXELS)),
         ..usual
     }

@@ -70,7 +70,11 @@ impl World {
                 self.store.active.remove(job);
                 None
             }
-            Effect::Settle { .. } | Effect::Delete { .. } | Effect::KeepFailure { .. } | Effect::KeepClass(_) => None,
+            Effect::Settle { .. }
+            | Effect::Delete { .. }
+            | Effect::KeepFailure { .. }
+            | Effect::KeepClass(_)
+            | Effect::Distrust(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::world::{Control, Held, Message, Phase, World, name};
 use crate::ErrorCode;
-use crate::job::{ControlMessage, Failure, Outcome, Report, SourceKind, State, Step, Task};
+use crate::job::{Audited, ControlMessage, Failure, Outcome, Report, SourceKind, State, Step, Task};
 use crate::schedule::Destination;
 use crate::schedule::testing::{plan, report, result};
 
@@ -55,7 +55,7 @@ impl World {
         let record = &stored.record;
         let state = match task.step {
             Step::Plan { .. } => State::Planning,
-            Step::Upscale { .. } | Step::Picture { .. } => State::Running,
+            Step::Upscale { .. } | Step::Picture { .. } | Step::Audit { .. } => State::Running,
             Step::Assemble { .. } => State::Assembling,
         };
         record.generation == task.generation && record.state == state
@@ -116,6 +116,7 @@ impl World {
                     plan: Some(plan),
                 }
             }
+            Step::Audit { .. } => Outcome::Audited(Audited::Equal),
         }
     }
 
@@ -151,7 +152,7 @@ pub(super) fn mishaps(step: Step) -> Vec<Outcome> {
         Step::Upscale { .. } => outcomes.push(Outcome::LedgerMismatch(failure(ErrorCode::FramesMismatch))),
         Step::Plan { .. } => outcomes.push(Outcome::IsPicture),
         Step::Picture { .. } => outcomes.push(Outcome::IsVideo),
-        Step::Assemble { .. } => {}
+        Step::Assemble { .. } | Step::Audit { .. } => {}
     }
     outcomes
 }

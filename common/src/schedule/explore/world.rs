@@ -106,6 +106,8 @@ fn rules(setup: &Setup) -> Rules {
         longest_backoff: TICK / 2,
         delivery_limit: setup.delivery_limit,
         watched: 3 * TICK,
+        // Audits are no part of jobs, which a property of its own says.
+        audit_share: 0.0,
         per_worker,
         spare,
         ..defaults
@@ -266,7 +268,12 @@ impl World {
         let process = &mut self.processes[process];
         let effects = process.scheduler.handle(input, self.now);
         // What nobody waits for and nothing follows from is left out.
-        let counts = |effect: &Effect| !matches!(effect, Effect::KeepFailure { .. } | Effect::KeepClass(_));
+        let counts = |effect: &Effect| {
+            !matches!(
+                effect,
+                Effect::KeepFailure { .. } | Effect::KeepClass(_) | Effect::Distrust(_)
+            )
+        };
         process.todo.extend(effects.into_iter().filter(counts));
     }
 

@@ -47,14 +47,20 @@ fn told(to: Destination, task: &Task) -> String {
         Step::Upscale { plan, batch } => format!("{queue} {job} batch {plan}/{batch}{alone}"),
         Step::Assemble { plan } => format!("{queue} {job} assemble {plan}{alone}"),
         Step::Picture { plan } => format!("{queue} {job} picture {plan}{alone}"),
+        Step::Audit { plan, batch, attempt } => format!("{queue} {job} audit {plan}/{batch} {attempt}"),
     }
 }
 
 impl Desk {
     /// A scheduler that has been active for long and knows of one live worker, `w`.
     pub(super) fn new() -> Self {
+        Self::with(Rules::default())
+    }
+
+    /// The same, with other rules.
+    pub(super) fn with(rules: Rules) -> Self {
         let mut desk = Self {
-            scheduler: Scheduler::new(Rules::default()),
+            scheduler: Scheduler::new(rules),
             now: Millis(1_000_000),
             records: BTreeMap::new(),
             active: BTreeSet::new(),
@@ -292,6 +298,10 @@ impl Desk {
             Effect::KeepFailure { job, batch, failure } => {
                 let (job, code, attempts) = (job.as_u128(), failure.code, failure.attempts);
                 self.done.push(format!("failure {job}/{batch} {code} {attempts}"));
+                None
+            }
+            Effect::Distrust(worker) => {
+                self.done.push(format!("distrust {worker}"));
                 None
             }
             Effect::KeepClass(known) => {
