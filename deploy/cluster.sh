@@ -11,7 +11,6 @@
 #   --api-port N            of the first API, 8080; others take the following ones. 0 takes any that are free
 #   --prometheus-port N, --rabbitmq-port N (management), --minio-port N    9090, 15672 and 9000
 #   --free-ports            any that are free, for all of these
-#   --scrape-every S        Prometheus' interval in seconds, 15
 #   --programs DIR          where clearfleet and clearfleet-worker are; the build folder if not said
 #
 # Other settings of the programs come from the environment, such as CLEARFLEET_BATCH_FRAMES=2. Once all are well, DIR/env has
@@ -26,7 +25,7 @@ export PATH=${CLEARFLEET_TOOLS:-$cache/tools}/bin:$PATH
 
 dir=$root/.cluster
 programs=${CARGO_TARGET_DIR:-$cache/target}/debug
-apis=2 workers=2 engine=() fresh=no every=15
+apis=2 workers=2 engine=() fresh=no
 declare -A wanted=([api]=8080 [prometheus]=9090 [rabbitmq]=15672 [minio]=9000)
 declare -A port=()   # of each part, by name
 declare -A pid=()    # of each process, by name
@@ -61,7 +60,6 @@ parse() {
                 shift
                 case $option in
                     --apis | --workers) number "$option" "$value" 1 64 ;;
-                    --scrape-every) number "$option" "$value" 1 60 ;;
                     --*-port) number "$option" "$value" 0 65535 ;;
                 esac
                 case $option in
@@ -70,7 +68,6 @@ parse() {
                     --engine | --wait) engine+=("$option" "$value") ;;
                     --dir) dir=$value ;;
                     --programs) programs=$value ;;
-                    --scrape-every) every=$value ;;
                     --api-port) wanted[api]=$value ;;
                     --prometheus-port) wanted[prometheus]=$value ;;
                     --rabbitmq-port) wanted[rabbitmq]=$value ;;
@@ -140,15 +137,18 @@ launch() {
 
 lives() { kill -0 "${pid[$1]}" 2>/dev/null; }
 
+# complain NAME WHAT: and what its log says.
+complain() {
+    echo "cluster: $1 $2; the end of $dir/logs/$1.log:" >&2
+    tail -n 20 "$dir/logs/$1.log" | sed 's/^/  | /' >&2
+}
+
 # died NAME: says so, and why, and stops everything.
 died() {
     local status=0
     wait "${pid[$1]}" || status=$?
     unset "pid[$1]"
-    {
-        echo "cluster: $1 has ended, with status $status; the end of $dir/logs/$1.log:"
-        tail -n 20 "$dir/logs/$1.log" | sed 's/^/  | /'
-    } >&2
+    complain "$1" "has ended, with status $status"
     exit 1
 }
 
@@ -160,8 +160,8 @@ well() {
         until curl --silent --fail --output /dev/null --max-time 5 "$url"; do
             lives "$name" || died "$name"
             if [ "$SECONDS" -ge "$deadline" ]; then
-                tail -n 20 "$dir/logs/$name.log" >&2
-                fail "$name is not well after $STARTS_IN s: $url says $(curl --silent --show-error --max-time 5 "$url" 2>&1 | head -c 500)"
+                complain "$name" "is not well after $STARTS_IN s"
+                fail "$url says: $(curl --silent --show-error --max-time 5 "$url" 2>&1 | head -c 500)"
             fi
             sleep 0.2
         done
@@ -185,10 +185,14 @@ stop() {
         status=0
         wait "${pid[$name]}" 2>/dev/null || status=$?
         unset "pid[$name]"
-        if [ "$status" -ne 0 ]; then
-            echo "cluster: $name did not end well: status $status" >&2
-            ended_well=no
-        fi
+        case "$name $status" in
+            # It knows no other way than to die of the signal.
+            *" 0" | "epmd 143") ;;
+            *)
+                complain "$name" "did not end well: status $status"
+                ended_well=no
+                ;;
+        esac
     done
 }
 

@@ -51,8 +51,8 @@ well_rabbitmq() {
     until answers "${port[rabbitmq]}"; do
         lives rabbitmq || died rabbitmq
         if [ "$SECONDS" -ge "$deadline" ]; then
-            tail -n 20 "$dir/logs/rabbitmq.log" >&2
-            fail "rabbitmq takes no connections after $STARTS_IN s"
+            complain rabbitmq "takes no connections after $STARTS_IN s"
+            exit 1
         fi
         sleep 0.2
     done
@@ -70,12 +70,10 @@ scraped() {
 start_prometheus() {
     mkdir -p "$dir/prometheus"
     # shellcheck disable=SC2046 # words are wanted
-    awk -v folder="$root/deploy/prometheus" -v every="${every}s" -v parts="\
+    awk -v folder="$root/deploy/prometheus" -v parts="\
 prometheus=$(scraped prometheus) api=$(scraped $(numbered api "$apis")) worker=$(scraped $(numbered worker "$workers")) \
 rabbitmq=$(scraped rabbitmq-metrics) rabbitmq-queues=$(scraped rabbitmq-metrics) minio=$(scraped minio)" '
         BEGIN { for (n = split(parts, all, " "); n > 0; n--) { split(all[n], part, "="); targets[part[1]] = part[2] } }
-        /^  (scrape_interval|evaluation_interval):/ { sub(/[0-9]+s$/, every) }
-        /^  scrape_timeout:/ && every + 0 < 10 { sub(/[0-9]+s$/, every) }
         /^  - rules.yml$/ { sub(/rules.yml/, "\"" folder "/rules.yml\"") }
         /job_name:/ { job = $NF }
         /_configs:$/ && !/^scrape/ { print "    static_configs:"; getline; $0 = "      - targets: [" targets[job] "]" }
