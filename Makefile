@@ -14,7 +14,8 @@ export CLEARFLEET_TOOLS ?= $(cache)/tools
 export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 
 scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/cluster.sh deploy/cluster/parts.sh \
-	deploy/cluster-test.sh deploy/compose-test.sh deploy/compose-test/engine.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
+	deploy/cluster-test.sh deploy/compose-test.sh deploy/compose-test/engine.sh deploy/deb/worker-scripts/postinst \
+	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log
 
@@ -102,6 +103,12 @@ bench: ## speed of the engines and of the whole pipeline, in release mode
 	cargo build --release -p clearfleet
 	cargo build --release -p clearfleet-common --example schedule
 	cargo run --release -p clearfleet-tests --bin bench
+
+.PHONY: dist
+dist: ## release programs, Debian packages, lists of materials and checksums, in dist/; with images: make dist ARGS=--images
+	@deploy/setup.sh dist
+	cargo build --release --locked -p clearfleet -p clearfleet-worker
+	@deploy/dist.sh $(ARGS)
 
 .PHONY: clean
 clean: ## remove .demo/ and everything built (the build folder is shared by all clones)

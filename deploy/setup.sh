@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring …
+#   deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -33,6 +33,7 @@ at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; 
 
 packages=()   # apt packages to install
 pips=()       # tools to install from PyPI
+crates=()     # tools to build from crates.io, as name@version
 problems=()   # what only a person can mend
 
 need_packages() {
@@ -123,6 +124,26 @@ need_rabbitmq() {
 }
 need_prometheus() {
     if ! have prometheus || ! have promtool; then need_packages prometheus; fi
+}
+
+# Tools that PyPI does not have are built from crates.io, each some minutes, once.
+readonly CARGO_DEB=3.8.0 CARGO_CYCLONEDX=0.5.9
+need_crate() {
+    [ -e "$tools/stamps/$1-$2" ] && [ -x "$tools/bin/$1" ] || crates+=("$1@$2")
+}
+install_crates() {
+    local crate
+    have cargo || return 0 # need_rust has complained
+    for crate in "${crates[@]}"; do
+        say "building $crate, once; it takes some minutes"
+        if cargo install --quiet --locked --root "$tools" "$crate" </dev/null; then
+            mkdir -p "$tools/stamps"
+            rm -f "$tools/stamps/${crate%@*}"-*
+            : >"$tools/stamps/${crate/@/-}"
+        else
+            problems+=("cargo cannot install $crate (is the network there?): cargo install --locked --root $tools $crate")
+        fi
+    done
 }
 
 install_packages() {
@@ -234,18 +255,29 @@ for target in "$@"; do
             need_tool shellcheck
             need_tool typos
             ;;
+        dist)
+            need_rust
+            have dpkg-deb || need_packages dpkg
+            # Which packages a program needs.
+            have dpkg-shlibdeps || need_packages dpkg-dev
+            have strip || need_packages binutils
+            have python3 || need_packages python3
+            need_crate cargo-deb "$CARGO_DEB"
+            need_crate cargo-cyclonedx "$CARGO_CYCLONEDX"
+            ;;
         monitoring)
             need_prometheus
             have python3 || need_packages python3
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring …" >&2
+            echo "usage: deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …" >&2
             exit 2
             ;;
     esac
 done
 install_packages
 install_pips
+install_crates
 install_minio
 
 if [ ${#problems[@]} -gt 0 ]; then
