@@ -89,8 +89,9 @@ bills_of_materials() {
         (cd "$scratch/source" && cargo cyclonedx -qq --manifest-path "$name/Cargo.toml" --format json --spec-version 1.5 \
             --target x86_64-unknown-linux-gnu --no-build-deps)
     done
-    cp "$scratch/source/api/clearfleet.cdx.json" "$out/clearfleet-$version.cdx.json"
-    cp "$scratch/source/worker/clearfleet-worker.cdx.json" "$out/clearfleet-worker-$version.cdx.json"
+    # Names of our own crates are paths to that copy.
+    sed "s|$scratch/source|/clearfleet|g" "$scratch/source/api/clearfleet.cdx.json" >"$out/clearfleet-$version.cdx.json"
+    sed "s|$scratch/source|/clearfleet|g" "$scratch/source/worker/clearfleet-worker.cdx.json" >"$out/clearfleet-worker-$version.cdx.json"
 }
 
 # The place of the worker for GPUs: a target folder of its own, `. ../shared/tools/cuda-env.sh`, `cargo build --release --locked
