@@ -13,8 +13,9 @@ export CARGO_TARGET_DIR ?= $(cache)/target
 export CLEARFLEET_TOOLS ?= $(cache)/tools
 export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 
-scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/compose-test.sh \
-	deploy/compose-test/engine.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
+scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/cluster.sh deploy/cluster/parts.sh \
+	deploy/cluster-test.sh deploy/compose-test.sh deploy/compose-test/engine.sh deploy/deb/worker-scripts/postinst \
+	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log
 
@@ -38,6 +39,18 @@ run: ## the server on http://127.0.0.1:8080, until Ctrl-C; options: make run ARG
 	@deploy/setup.sh demo
 	cargo build -p clearfleet
 	exec $(CARGO_TARGET_DIR)/debug/clearfleet serve $(ARGS)
+
+.PHONY: cluster
+cluster: ## a whole fleet on this machine without containers, until Ctrl-C; make cluster ARGS="--workers 4 --free-ports"
+	@deploy/setup.sh cluster
+	cargo build --workspace --bins
+	@exec deploy/cluster.sh $(ARGS)
+
+.PHONY: cluster-test
+cluster-test: ## that cluster under load: every query of the dashboards gives data; stopped, broken and killed: some minutes
+	@deploy/setup.sh cluster monitoring
+	cargo build --workspace --bins
+	@deploy/cluster-test.sh
 
 .PHONY: test
 test: ## all tests
@@ -104,6 +117,12 @@ bench-fleet: ## a fleet on a real RabbitMQ and MinIO, minutes; a part of it: mak
 	@# The built programs, and workers without ffmpeg, many in one process.
 	cargo build --release -p clearfleet -p clearfleet-worker --bins --example fleet_workers
 	cargo run --release -p clearfleet-tests --bin bench -- --fleet $(patsubst %,--only %,$(ARGS))
+
+.PHONY: dist
+dist: ## release programs, Debian packages, lists of materials and checksums, in dist/; with images: make dist ARGS=--images
+	@deploy/setup.sh dist
+	cargo build --release --locked -p clearfleet -p clearfleet-worker
+	@deploy/dist.sh $(ARGS)
 
 .PHONY: clean
 clean: ## remove .demo/ and everything built (the build folder is shared by all clones)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|fleet|lint|bench|monitoring …
+#   deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -33,6 +33,7 @@ at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; 
 
 packages=()   # apt packages to install
 pips=()       # tools to install from PyPI
+crates=()     # tools to build from crates.io, as name@version
 problems=()   # what only a person can mend
 
 need_packages() {
@@ -97,25 +98,52 @@ need_tool() {
     fi
 }
 
-# MinIO is source only: Go builds it, some minutes once. Where that is not to be had, tests run on the embedded store alone.
+# MinIO is source only: Go builds it, some minutes once. Where that is not to be had, tests run on the embedded store alone; a
+# cluster needs it.
 install_minio() {
-    [ "${minio:-no}" = yes ] || return 0
+    [ "${minio:-no}" != no ] || return 0
     if [ -x "$tools/bin/minio" ] || have minio; then return; fi
-    if ! have go; then
-        say "no MinIO, since there is no Go: tests of storage run on the embedded store alone"
-        return
+    local missing="there is no Go"
+    if have go; then
+        say "building MinIO with Go, once; it takes some minutes"
+        mkdir -p "$tools/bin"
+        if GOBIN=$tools/bin GOFLAGS=-trimpath go install "$MINIO" </dev/null; then return; fi
+        missing="Go cannot build it"
     fi
-    say "building MinIO with Go, once; it takes some minutes"
-    mkdir -p "$tools/bin"
-    if ! GOBIN=$tools/bin GOFLAGS=-trimpath go install "$MINIO" </dev/null; then
-        say "MinIO cannot be built: tests of storage run on the embedded store alone"
+    if [ "$minio" = needed ]; then
+        problems+=("MinIO is missing, and $missing: put minio on the PATH, or install Go (https://go.dev/dl) and run this again")
+    else
+        say "no MinIO, since $missing: tests of storage run on the embedded store alone"
     fi
 }
 
-# Tests start nodes of their own from its scripts; the package's own service is not wanted and, where this installs it, not
-# started (below).
+# What needs them starts nodes and servers of its own; the packages' own services are not wanted and, where this installs them,
+# not started (below).
 need_rabbitmq() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
+}
+need_prometheus() {
+    if ! have prometheus || ! have promtool; then need_packages prometheus; fi
+}
+
+# Tools that PyPI does not have are built from crates.io, each some minutes, once.
+readonly CARGO_DEB=3.8.0 CARGO_CYCLONEDX=0.5.9
+need_crate() {
+    [ -e "$tools/stamps/$1-$2" ] && [ -x "$tools/bin/$1" ] || crates+=("$1@$2")
+}
+install_crates() {
+    local crate
+    have cargo || return 0 # need_rust has complained
+    for crate in "${crates[@]}"; do
+        say "building $crate, once; it takes some minutes"
+        if cargo install --quiet --locked --root "$tools" "$crate" </dev/null; then
+            mkdir -p "$tools/stamps"
+            rm -f "$tools/stamps/${crate%@*}"-*
+            : >"$tools/stamps/${crate/@/-}"
+        else
+            problems+=("cargo cannot install $crate (is the network there?): cargo install --locked --root $tools $crate")
+        fi
+    done
 }
 
 # Clocks that are wrong, for programs that are told so.
@@ -136,7 +164,7 @@ install_packages() {
         # Debian's packages start the services that they bring, unless this says no; a policy that is there already stays.
         local policy=/usr/sbin/policy-rc.d ours=no
         case " ${packages[*]} " in
-            *" rabbitmq-server "*)
+            *" rabbitmq-server "* | *" prometheus "*)
                 if [ ! -e "$policy" ]; then
                     ours=yes
                     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -154,7 +182,12 @@ install_packages() {
         if [ "$ours" = yes ]; then
             rm -f "$policy"
             # Not at the next start of the machine either.
-            if have systemctl; then systemctl disable --quiet rabbitmq-server.service 2>/dev/null || true; fi
+            local package
+            for package in rabbitmq-server prometheus; do
+                case " ${packages[*]} " in
+                    *" $package "*) if have systemctl; then systemctl disable --quiet "$package.service" 2>/dev/null || true; fi ;;
+                esac
+            done
         fi
     fi
 }
@@ -203,14 +236,22 @@ for target in "$@"; do
             need_rabbitmq
             need_faketime
             need_tool cargo-nextest
-            minio=yes
+            minio=${minio:-wanted}
+            ;;
+        cluster)
+            need_rust
+            need_ffmpeg
+            need_rabbitmq
+            need_prometheus
+            have curl || need_packages curl
+            minio=needed
             ;;
         test)
             need_rust
             need_ffmpeg
             need_tool cargo-nextest
             need_tool schemathesis
-            minio=yes
+            minio=${minio:-wanted}
             ;;
         lint)
             need_rust
@@ -220,18 +261,29 @@ for target in "$@"; do
             need_tool shellcheck
             need_tool typos
             ;;
+        dist)
+            need_rust
+            have dpkg-deb || need_packages dpkg
+            # Which packages a program needs.
+            have dpkg-shlibdeps || need_packages dpkg-dev
+            have strip || need_packages binutils
+            have python3 || need_packages python3
+            need_crate cargo-deb "$CARGO_DEB"
+            need_crate cargo-cyclonedx "$CARGO_CYCLONEDX"
+            ;;
         monitoring)
-            have promtool || need_packages prometheus
+            need_prometheus
             have python3 || need_packages python3
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|fleet|lint|bench|monitoring …" >&2
+            echo "usage: deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …" >&2
             exit 2
             ;;
     esac
 done
 install_packages
 install_pips
+install_crates
 install_minio
 
 if [ ${#problems[@]} -gt 0 ]; then

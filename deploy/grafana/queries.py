@@ -5,7 +5,8 @@
     queries.py --rules                                          all of them as recording rules, for promtool
 
 A query `X or on() 0` is of something rare, and gives its 0 while X has no series yet: that counts as data, and is told apart
-as `quiet`.
+as `quiet`. One of a metric that the sources do not have yet (lint.py's list) is told apart as `promised`. A label that a legend
+names and no series has is an error.
 """
 
 import argparse
@@ -18,12 +19,17 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+sys.path.append(str(Path(__file__).resolve().parent.parent / "prometheus"))
+
+from lint import PROMISED, metrics  # noqa: E402 (after the path)
+
 FOLDER = Path(__file__).parent / "dashboards"
 FALLBACK = " or on() "
 
 
-def queries(without: list[str]) -> Iterator[tuple[str, str]]:
-    """Where a query stands, and the query, variables included."""
+def queries(without: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Where a query stands, the query and its legend; variables included."""
     for path in sorted(FOLDER.glob("*.json")):
         if path.stem in without:
             continue
@@ -31,10 +37,10 @@ def queries(without: list[str]) -> Iterator[tuple[str, str]]:
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
                 metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
-                yield f"{path.stem}: variable {variable['name']}", f"count by ({label}) ({metric})"
+                yield f"{path.stem}: variable {variable['name']}", f"count by ({label}) ({metric})", f"{{{{{label}}}}}"
         for panel in board["panels"]:
             for target in panel["targets"]:
-                yield f"{path.stem}: {panel['title']} [{panel['id']}{target['refId']}]", target["expr"]
+                yield f"{path.stem}: {panel['title']} [{panel['id']}{target['refId']}]", target["expr"], target.get("legendFormat", "")
 
 
 def substituted(expr: str, window: str, shown: str) -> str:
@@ -46,27 +52,37 @@ def substituted(expr: str, window: str, shown: str) -> str:
     return expr
 
 
-def series(url: str, expr: str) -> int:
-    """How many series of numbers it gives. NaN is none: no requests, no median."""
+def series(url: str, expr: str) -> list[dict[str, str]]:
+    """The labels of each series of numbers that it gives. NaN is none: no requests, no median."""
     body = urllib.parse.urlencode({"query": expr}).encode()
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/api/v1/query", body, timeout=30) as answer:
             result = json.load(answer)["data"]["result"]
     except urllib.error.HTTPError as error:
         raise ValueError(json.load(error).get("error", str(error))) from error
-    return sum(sample["value"][1] != "NaN" for sample in result)
+    return [sample["metric"] for sample in result if sample["value"][1] != "NaN"]
+
+
+def verdict(url: str, expr: str, legend: str) -> str:
+    found = series(url, expr)
+    if not found:
+        return "promised" if metrics(expr) & set(PROMISED) else "empty"
+    first, is_rare, _ = expr.rpartition(FALLBACK)
+    # Within brackets the 0 is a term of a sum or of a share, and the query not one of something rare.
+    if is_rare and first.count("(") == first.count(")") and not series(url, first):
+        return "quiet"
+    for label in re.findall(r"{{(\w+)}}", legend):
+        if not any(label in labels for labels in found):
+            raise ValueError(f"no series has the label {label}, which the legend names")
+    return "data"
 
 
 def run(url: str, window: str, shown: str, without: list[str]) -> int:
-    counts = {"data": 0, "quiet": 0, "empty": 0, "error": 0}
-    for where, expr in queries(without):
+    counts = {"data": 0, "quiet": 0, "promised": 0, "empty": 0, "error": 0}
+    for where, expr, legend in queries(without):
         expr = substituted(expr, window, shown)
         try:
-            said = "data" if series(url, expr) else "empty"
-            first, is_rare, _ = expr.rpartition(FALLBACK)
-            # Within brackets the 0 is a term of a sum or of a share, and the query not one of something rare.
-            if said == "data" and is_rare and first.count("(") == first.count(")"):
-                said = "data" if series(url, first) else "quiet"
+            said = verdict(url, expr, legend)
         except ValueError as error:
             said, expr = "error", f"{expr}\n    {error}"
         counts[said] += 1
@@ -78,7 +94,7 @@ def run(url: str, window: str, shown: str, without: list[str]) -> int:
 
 def rules() -> None:
     print("groups:\n  - name: dashboards\n    rules:")
-    for at, (where, expr) in enumerate(queries([])):
+    for at, (where, expr, _) in enumerate(queries([])):
         # JSON's strings are YAML's, too.
         print(f"      - record: dashboard:query:{at} # {where}")
         print(f"        expr: {json.dumps(substituted(expr, '5m', '1h'))}")
