@@ -13,6 +13,7 @@ export CARGO_TARGET_DIR ?= $(cache)/target
 export CLEARFLEET_TOOLS ?= $(cache)/tools
 export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 
+dockerfiles := $(wildcard deploy/*/Dockerfile deploy/*/*.Dockerfile)
 scripts := .ci/run deploy/setup.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/cluster.sh deploy/cluster/parts.sh \
 	deploy/cluster-test.sh deploy/compose-test.sh deploy/compose-test/engine.sh deploy/deb/worker-scripts/postinst \
 	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
@@ -83,6 +84,7 @@ lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 	@# Advisories are not checked: their database cannot be fetched everywhere (deny.toml).
 	cargo deny check bans licenses sources
 	shellcheck $(scripts)
+	hadolint $(dockerfiles)
 	typos
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

