@@ -34,9 +34,17 @@ within() {
         sleep 0.3
     done
 }
+# Each is a process group: what it has just started ends with it.
+end_loads() {
+    [ ${#loads[@]} -gt 0 ] || return 0
+    kill -TERM "${loads[@]/#/-}" 2>/dev/null || true
+    wait "${loads[@]}" 2>/dev/null || true
+    loads=()
+}
+
 finish() {
     set +e
-    [ ${#loads[@]} -eq 0 ] || kill "${loads[@]}" 2>/dev/null
+    end_loads
     if [ -n "$cluster" ]; then
         kill -TERM "$cluster" 2>/dev/null
         wait "$cluster"
@@ -117,7 +125,9 @@ is() { [ "$(query "$1")" = "$2" ]; }
 check_dashboards() {
     local at
     for at in "${!servers[@]}"; do
+        set -m
         load "${servers[$at]}" "$at" &
+        set +m
         loads+=($!)
     done
     check_closed
@@ -129,9 +139,7 @@ check_dashboards() {
     is 'count(up == 1)' "$(query 'count(up)')" || fail "a target is down"
     if curl --silent "$PROMETHEUS/api/v1/rules" | grep -q '"health":"err"'; then fail "a rule fails"; fi
     if is 'count(ALERTS{alertstate="firing"}) > 0 or on() vector(0)' 0; then :; else fail "an alert fires"; fi
-    kill "${loads[@]}"
-    wait "${loads[@]}" || true
-    loads=()
+    end_loads
 }
 
 say "up"
