@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State, Topic};
+use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State};
 use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::Storage;
 use clearfleet_common::telemetry::Families;
@@ -204,9 +204,10 @@ impl AppState {
         self.hints.spawn(async move {
             let hint = async {
                 let look = serde_json::to_vec(&ControlMessage::Look { job, owner }).unwrap_or_default();
-                let changed = serde_json::to_vec(&Event::Changed { job, owner }).unwrap_or_default();
+                let event = Event::Changed { job, owner };
+                let changed = serde_json::to_vec(&event).unwrap_or_default();
                 queue.publish(QueueName::Control, look.into()).await?;
-                queue.emit(Topic::Records, changed.into()).await
+                queue.emit(event.topic(), changed.into()).await
             };
             match tokio::time::timeout(HINT, hint).await {
                 Ok(Ok(())) => {}

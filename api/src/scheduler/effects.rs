@@ -202,9 +202,7 @@ impl Doer {
             }
             Effect::Distrust(worker) => {
                 tracing::error!(%worker, "the worker {worker} makes wrong pictures, as audits have shown; it is told to stop");
-                let event = Event::Distrusted { worker };
-                let body = serde_json::to_vec(&event)?.into();
-                self.queue.emit(event.topic(), body).await?;
+                self.tell(&Event::Distrusted { worker }).await?;
             }
             // All others have an answer.
             _ => {}

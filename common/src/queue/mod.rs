@@ -95,7 +95,8 @@ pub enum QueueError {
 ///   delivery whose [`Delivery::dead_from`] says where it came from; the control queue itself never gives up.
 /// * **Single active consumer.** Of the consumers of [`QueueName::Control`] one gets all messages; when it goes away, another
 ///   takes over, and what was not acknowledged comes again.
-/// * **Events** reach whoever listens to their topic at that moment; nothing else. A listener that is too slow loses the oldest.
+/// * **Events** reach whoever listens to their topic at that moment; nothing else. A listener that is too slow loses the
+///   oldest.
 #[async_trait]
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Puts a message into a queue; when this returns, the queue has it.

@@ -152,3 +152,11 @@ pub(super) fn median(values: &[f64]) -> f64 {
         (half, _) => sorted[half],
     }
 }
+
+/// The smallest value that so many percent of all do not exceed; not a number where there is none.
+pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(at).copied().unwrap_or(f64::NAN)
+}

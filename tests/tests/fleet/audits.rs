@@ -42,11 +42,11 @@ fn a_worker_that_makes_wrong_pixels_is_stopped_and_named() {
         told("clearfleet_workers{class=\"default\"}") == 2.0
     });
 
-    let frames = wrong.metric("clearfleet_worker_frames_total");
+    let frames = wrong.frames();
     let job = client.submit_with(&film, &lossless());
     client.done(&job);
     fleet.assert_film(&server, &job);
-    assert_eq!(wrong.metric("clearfleet_worker_frames_total"), frames);
+    assert_eq!(wrong.frames(), frames);
     assert_eq!(told("clearfleet_workers_distrusted"), 1.0);
     for worker in &sound {
         assert_eq!(worker.ask("/readyz").0, 200);

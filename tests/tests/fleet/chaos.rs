@@ -144,17 +144,9 @@ impl Struck {
             }
             Fault::StopServer => self.servers[server].restart(),
             Fault::KillBroker | Fault::WipeBroker => {
-                self.cut_off += 2 * WORKERS as u64;
-                let node = self.fleet.node.as_mut().expect("a broker of its own");
-                node.kill();
-                let is_empty = matches!(fault, Fault::WipeBroker);
-                if is_empty {
-                    node.wipe();
-                }
-                node.revive();
-                if is_empty {
-                    self.fleet.runtime.block_on(self.fleet.vhost.make());
-                }
+                // What is in hand meanwhile counts.
+                self.fleet.kill_broker();
+                self.fleet.revive_broker(matches!(fault, Fault::WipeBroker));
             }
             Fault::KillStore => {
                 self.cut_off += 2 * WORKERS as u64;
@@ -164,19 +156,16 @@ impl Struck {
             }
             Fault::Cut | Fault::Delay | Fault::Hang => {
                 self.cut_off += 2 * WORKERS as u64;
-                let network = self.fleet.network.as_ref().expect("it lies between");
-                for proxy in [&network.broker, &network.store] {
-                    match fault {
-                        Fault::Cut => proxy.cut(),
-                        Fault::Delay => proxy.delay(Duration::from_millis(40)),
-                        _ => proxy.swallow(),
-                    }
+                let network = self.fleet.between();
+                match fault {
+                    Fault::Cut => network.cut(),
+                    Fault::Delay => network.delay(Duration::from_millis(40)),
+                    _ => network.swallow(),
                 }
                 if !matches!(fault, Fault::Cut) {
                     std::thread::sleep(hung);
                 }
-                network.broker.pass();
-                network.store.pass();
+                network.pass();
             }
         }
     }
@@ -184,7 +173,7 @@ impl Struck {
     /// Ends a worker, with another in its place.
     fn lose(&mut self, at: usize, signal: Signal) {
         self.cut_off += 2;
-        self.frames += self.workers[at].metric("clearfleet_worker_frames_total");
+        self.frames += self.workers[at].frames();
         self.workers[at].running.signal(signal);
         let next = self.worker();
         let Worker { running, .. } = std::mem::replace(&mut self.workers[at], next);
@@ -202,10 +191,7 @@ impl Struck {
         for job in &jobs {
             self.fleet.assert_film(&self.servers[0], job);
         }
-        let running = self
-            .workers
-            .iter()
-            .map(|worker| worker.metric("clearfleet_worker_frames_total"));
+        let running = self.workers.iter().map(Worker::frames);
         let frames = self.frames + running.sum::<f64>();
         let most = (jobs.len() as u64 * FRAMES + self.cut_off * BATCH) as f64;
         println!(

@@ -21,7 +21,7 @@ fn nothing_is_lost_with_a_worker_and_a_scheduler() {
     let third = fleet.worker(args);
     second.client().done(&film);
     fleet.assert_film(&second, &film);
-    let frames = [&other, &third].map(|worker| worker.metric("clearfleet_worker_frames_total"));
+    let frames = [&other, &third].map(super::Worker::frames);
     // What the dead one had finished and nobody does again: a batch at least, for it had half of two.
     assert!(frames.iter().sum::<f64>() <= 50.0, "{frames:?}");
 }
@@ -72,7 +72,7 @@ fn nothing_finished_is_lost_with_all_workers() {
     server.client().done(&film);
     fleet.assert_film(&server, &film);
     let left = (super::FRAMES - 5 * batches_done(&half)) as f64;
-    let frames = next.metric("clearfleet_worker_frames_total");
+    let frames = next.frames();
     assert!(frames <= left, "{frames} frames where {left} were left");
 }
 
@@ -89,7 +89,7 @@ fn a_batch_that_kills_every_worker_fails_its_job() {
         let worker = fleet.worker(deadly);
         let failed = fleet.until(|| {
             let ended = !server.client().job(&film)["ended"].is_null();
-            let busy = worker.metric("clearfleet_worker_frames_total") > 0.0;
+            let busy = worker.frames() > 0.0;
             (ended || busy).then_some(ended)
         });
         if failed {

@@ -46,6 +46,32 @@ struct Network {
     store: Proxy,
 }
 
+impl Network {
+    fn both(&self) -> [&Proxy; 2] {
+        [&self.broker, &self.store]
+    }
+
+    /// Ends all connections.
+    fn cut(&self) {
+        self.both().into_iter().for_each(Proxy::cut);
+    }
+
+    /// Lets everything through, later.
+    fn delay(&self, by: Duration) {
+        self.both().into_iter().for_each(|proxy| proxy.delay(by));
+    }
+
+    /// Lets nothing through any more, and closes nothing.
+    fn swallow(&self) {
+        self.both().into_iter().for_each(Proxy::swallow);
+    }
+
+    /// Lets everything through at once, as at the start.
+    fn pass(&self) {
+        self.both().into_iter().for_each(Proxy::pass);
+    }
+}
+
 /// A worker of the fleet.
 struct Worker {
     running: Running,
@@ -85,7 +111,7 @@ impl Fleet {
     }
 
     /// Puts a network between its broker and store and those who start from now on.
-    fn network(&mut self) -> &Network {
+    fn network(&mut self) {
         let (broker, store) = (self.vhost.address.amqp, self.store.port());
         let network = self.runtime.block_on(async {
             Network {
@@ -93,7 +119,29 @@ impl Fleet {
                 store: Proxy::to(store).await,
             }
         });
-        self.network.insert(network)
+        self.network = Some(network);
+    }
+
+    /// What lies between, once it does.
+    fn between(&self) -> &Network {
+        self.network.as_ref().expect("it lies between")
+    }
+
+    /// Kills the broker, which is its own.
+    fn kill_broker(&mut self) {
+        self.node.as_mut().expect("a broker of its own").kill();
+    }
+
+    /// Starts the broker again, with what it had or with nothing.
+    fn revive_broker(&mut self, is_empty: bool) {
+        let node = self.node.as_mut().expect("a broker of its own");
+        if is_empty {
+            node.wipe();
+        }
+        node.revive();
+        if is_empty {
+            self.runtime.block_on(self.vhost.make());
+        }
     }
 
     /// What every process of it is told.
@@ -169,6 +217,11 @@ impl Worker {
     fn ask(&self, path: &str) -> (u16, String) {
         let answer = clearfleet_tests::Client::new(&self.monitor).get(path);
         (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// Frames that it has done.
+    fn frames(&self) -> f64 {
+        self.metric("clearfleet_worker_frames_total")
     }
 
     /// Waits until one of its metrics has a value.

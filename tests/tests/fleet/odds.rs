@@ -57,7 +57,7 @@ fn messages_come_twice_and_in_another_order() {
     server.client().done(&film);
     fleet.assert_film(&server, &film);
     drop(plans);
-    let frames = worker.metric("clearfleet_worker_frames_total");
+    let frames = worker.frames();
     assert_eq!(frames, FRAMES as f64, "a batch was done twice");
 }
 
@@ -88,9 +88,7 @@ fn clocks_are_minutes_apart() {
     let film = server.client().submit_with(&fleet.world.path("film.mp4"), &lossless());
     server.client().done(&film);
     fleet.assert_film(&server, &film);
-    let frames = workers
-        .iter()
-        .map(|worker| worker.metric("clearfleet_worker_frames_total"));
+    let frames = workers.iter().map(Worker::frames);
     let frames: Vec<f64> = frames.collect();
     assert_eq!(frames.iter().sum::<f64>(), FRAMES as f64, "{frames:?}");
     assert!(frames.iter().all(|frames| *frames > 0.0), "{frames:?}");

@@ -24,9 +24,7 @@ fn workers_share_a_film() {
         (&json!(10), &json!(50))
     );
     fleet.assert_film(&server, &film);
-    let frames = workers
-        .each_ref()
-        .map(|worker| worker.metric("clearfleet_worker_frames_total"));
+    let frames = workers.each_ref().map(super::Worker::frames);
     assert!(frames.iter().all(|frames| *frames >= 5.0), "one did it all: {frames:?}");
     assert_eq!(frames.iter().sum::<f64>(), 50.0, "{frames:?}");
     let read: f64 = workers

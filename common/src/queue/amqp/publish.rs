@@ -72,8 +72,8 @@ impl Publisher {
         .await
     }
 
-    /// Tells everybody who listens to a topic. The confirmation says that the event is with all of them, so who listens afterwards does
-    /// not hear it.
+    /// Tells everybody who listens to a topic. The confirmation says that the event is with all of them, so who listens
+    /// afterwards does not hear it.
     pub(super) async fn emit(&self, topic: Topic, event: &Bytes) -> Result<(), QueueError> {
         self.on_a_line(async |line| {
             if !line.events {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use clearfleet_tests::Client;
 use serde_json::json;
 
-use super::super::report::{Figure, Goal, Report, median};
+use super::super::report::{Figure, Goal, Report, median, percentile};
 use super::super::service::{driving, photo_done, times};
 use super::{Bench, Cores, EDGE, Fleet, batches_done, pause, until};
 
@@ -126,12 +126,10 @@ pub(super) fn photos(bench: &Bench, report: &Report) -> Result<()> {
             "{} of {photos} photos were made",
             took.len()
         );
-        let mut waits: Vec<f64> = took.iter().map(|ms| (ms - median(&idle)).max(0.0)).collect();
-        waits.sort_by(f64::total_cmp);
-        let at = (waits.len() * 95).div_ceil(100).saturating_sub(1);
+        let waits: Vec<f64> = took.iter().map(|ms| (ms - median(&idle)).max(0.0)).collect();
         report.figure(&Figure {
             name: "photo_wait_beside_films_p95",
-            value: waits[at],
+            value: percentile(&waits, 95),
             unit: "ms more than on idle workers",
             goal: Goal::AtMost(f64::from(2 * FRAME_MS + 200)),
             details: json!({
@@ -140,7 +138,7 @@ pub(super) fn photos(bench: &Bench, report: &Report) -> Result<()> {
                 "frame_ms": FRAME_MS,
                 "idle_ms": median(&idle),
                 "median_ms": median(&waits),
-                "slowest_ms": waits.last(),
+                "slowest_ms": percentile(&waits, 100),
                 "cores": cores,
             }),
         })
