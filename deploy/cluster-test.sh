@@ -19,20 +19,12 @@ options=("$@")
 cluster=
 loads=()
 
-say() { printf '\n%4d s  %s\n' "$SECONDS" "$*"; }
+# shellcheck source=deploy/await.sh
+. "$root/deploy/await.sh"
 fail() {
     echo "cluster-test: $*" >&2
     if [ -e "$scratch/out" ]; then tail -n 40 "$scratch/out" >&2; fi
     exit 1
-}
-# within SECONDS WHAT COMMAND …: until the command succeeds.
-within() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "not in time: $what"
-        sleep 0.3
-    done
 }
 # Each is a process group: what it has just started ends with it.
 end_loads() {
@@ -116,11 +108,6 @@ load() {
     echo "the load on $server broke off" >&2
 }
 
-# query EXPRESSION: its one value, or nothing.
-query() {
-    curl --silent --get --data-urlencode "query=$1" "$PROMETHEUS/api/v1/query" | sed -n 's/.*"value":\[[^,]*,"\([^"]*\)"\].*/\1/p'
-}
-is() { [ "$(query "$1")" = "$2" ]; }
 
 check_dashboards() {
     local at

@@ -22,7 +22,8 @@ scratch=$(mktemp -d)
 readonly scratch project=clearfleet-test-$$
 failed=yes
 
-say() { printf '\n%4d s  %s\n' "$SECONDS" "$*"; }
+# shellcheck source=deploy/await.sh
+. "$root/deploy/await.sh"
 fail() {
     echo "compose-test: $*" >&2
     exit 1
@@ -37,16 +38,6 @@ up() { compose --ansi never up --detach --no-build --scale api=2 --scale worker=
 containers() { docker ps --all --quiet --filter "label=com.docker.compose.project=$project" ${1:+--filter "label=com.docker.compose.service=$1"} | sort; }
 # inspect FORMAT CONTAINER …
 inspect() { docker inspect --format "$@"; }
-
-# within SECONDS WHAT COMMAND …: until the command succeeds.
-within() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "not in time: $what"
-        sleep 1
-    done
-}
 
 # What is left of a failure is shown; what was started is ended, whatever happened.
 finish() {
@@ -115,7 +106,7 @@ address() { echo "http://$(compose port --index "${3:-1}" "$1" "$2")"; }
 locate() {
     first=$(address api 8080 1)
     second=$(address api 8080 2)
-    prometheus=$(address prometheus 9090)
+    PROMETHEUS=$(address prometheus 9090)
 }
 
 status() { curl --silent --output /dev/null --write-out '%{http_code}' "$@"; }
@@ -214,18 +205,13 @@ check_results() {
     done
 }
 
-# query EXPRESSION: its one value, or nothing.
-query() {
-    curl --silent --get --data-urlencode "query=$1" "$prometheus/api/v1/query" | sed -n 's/.*"value":\[[^,]*,"\([^"]*\)"\].*/\1/p'
-}
-is() { [ "$(query "$1")" = "$2" ]; }
 check_prometheus() {
     within 120 "Prometheus sees both servers" is 'sum(up{job="api"})' 2
     within 60 "Prometheus sees both workers" is 'sum(up{job="worker"})' 2
     within 60 "Prometheus sees the broker" is 'sum(up{job="rabbitmq"})' 1
     within 60 "Prometheus sees the store" is 'sum(up{job="minio"})' 1
-    curl --silent "$prometheus/api/v1/rules" | grep -q '"health":"ok"' || fail "Prometheus has no rules"
-    if curl --silent "$prometheus/api/v1/rules" | grep -q '"health":"err"'; then fail "a rule fails"; fi
+    curl --silent "$PROMETHEUS/api/v1/rules" | grep -q '"health":"ok"' || fail "Prometheus has no rules"
+    if curl --silent "$PROMETHEUS/api/v1/rules" | grep -q '"health":"err"'; then fail "a rule fails"; fi
 }
 
 # Stopped with SIGTERM, all end in time and well, and after a new start what was done is there.
