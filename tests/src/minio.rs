@@ -20,7 +20,9 @@ pub struct Minio {
     program: PathBuf,
     address: String,
     process: Child,
-    data: TempDir,
+    data: PathBuf,
+    /// Where that is the store's own.
+    _own: Option<TempDir>,
 }
 
 impl Minio {
@@ -29,24 +31,35 @@ impl Minio {
     /// # Panics
     /// If it does not start.
     pub fn start() -> Option<Self> {
+        let own = tempfile::tempdir().expect("a temporary folder");
+        let mut minio = Self::start_in(own.path())?;
+        minio._own = Some(own);
+        Some(minio)
+    }
+
+    /// The same with everything in this folder, which is there.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_in(data: &Path) -> Option<Self> {
         let Some(program) = program() else {
             println!("skipped: no minio in CLEARFLEET_MINIO, on the PATH or in ~/.cache/clearfleet/tools/bin");
             return None;
         };
         // It takes a port only by number, and ends where somebody else has it meanwhile.
-        let started = (0..5).find_map(|_| Self::try_start(&program));
+        let started = (0..5).find_map(|_| Self::try_start(&program, data));
         Some(started.unwrap_or_else(|| panic!("{} does not answer", program.display())))
     }
 
-    fn try_start(program: &Path) -> Option<Self> {
-        let data = tempfile::tempdir().expect("a temporary folder");
+    fn try_start(program: &Path, data: &Path) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr();
         let address = port.expect("its address").to_string();
         let mut minio = Self {
-            process: spawn(program, &address, data.path()),
+            process: spawn(program, &address, data),
             program: program.to_owned(),
             address,
-            data,
+            data: data.to_owned(),
+            _own: None,
         };
         minio.answers().then_some(minio)
     }
@@ -80,7 +93,7 @@ impl Minio {
     /// # Panics
     /// If it does not start.
     pub fn revive(&mut self) {
-        self.process = spawn(&self.program, &self.address, self.data.path());
+        self.process = spawn(&self.program, &self.address, &self.data);
         assert!(self.answers(), "MinIO does not come back");
     }
 

@@ -94,6 +94,14 @@ impl Records {
         if let Some(snapshot) = known {
             return Ok(Some(snapshot).filter(|snapshot| snapshot.record.owner == owner));
         }
+        self.read_now(owner, job).await
+    }
+
+    /// A job of this owner, as it is stored now.
+    ///
+    /// # Errors
+    /// If the store cannot be asked.
+    pub async fn read_now(&self, owner: OwnerId, job: JobId) -> Result<Option<Arc<Snapshot>>, StorageError> {
         match self.storage.record(owner, job).await? {
             Some((record, version)) => Ok(Some(self.note(record, version))),
             None => Ok(None),

@@ -11,7 +11,7 @@ mod rabbitmq;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clearfleet_common::queue::conformance::{TestBroker, messages_a_second};
+use clearfleet_common::queue::conformance::TestBroker;
 use clearfleet_common::queue::{MemoryQueue, Queue};
 
 /// The queue within the process.
@@ -36,12 +36,6 @@ mod memory {
     }
 
     clearfleet_common::queue_suite!(fresh, cases: 256);
-
-    #[tokio::test]
-    async fn speed() {
-        let rate = messages_a_second(&InMemory(MemoryQueue::new()), 100_000).await;
-        println!("memory: {rate:.0} messages a second, published, delivered and acknowledged");
-    }
 }
 
 mod on_rabbitmq {
@@ -49,11 +43,4 @@ mod on_rabbitmq {
     use super::*;
 
     clearfleet_common::queue_suite!(Vhost::fresh, cases: 24);
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn speed() {
-        let Some(broker) = Vhost::fresh().await else { return };
-        let rate = messages_a_second(&broker, 3000).await;
-        println!("RabbitMQ: {rate:.0} messages a second, published, delivered and acknowledged");
-    }
 }

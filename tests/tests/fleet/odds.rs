@@ -98,10 +98,10 @@ fn clocks_are_minutes_apart() {
 }
 
 /// A file system of so many kilobytes, mounted as long as this lives.
-struct Small(PathBuf);
+pub(super) struct Small(pub(super) PathBuf);
 
 impl Small {
-    fn mount(folder: PathBuf, kilobytes: u32) -> Option<Self> {
+    pub(super) fn mount(folder: PathBuf, kilobytes: u32) -> Option<Self> {
         std::fs::create_dir(&folder).expect("a folder of the test's own");
         let size = format!("size={kilobytes}k");
         let mounted = std::process::Command::new("mount")
@@ -113,6 +113,15 @@ impl Small {
         }
         println!("skipped: only who may mount a file system can have a small one");
         None
+    }
+
+    /// Fills it to the last byte with one file.
+    pub(super) fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = std::fs::File::create(&path).expect("room for a name");
+        let piece = [1; 4096];
+        while std::io::Write::write_all(&mut file, &piece).is_ok() {}
+        path
     }
 }
 

@@ -38,7 +38,9 @@ fn a_short_film_does_not_wait_for_a_long_one() {
     let long = setting.submit_film();
     client.until(&long, |job| job["state"] == "running");
     let short = client.submit(&setting.film(), &json!({ "settings": lossless(), "range": [0, 0.3] }));
-    client.until(&short, |job| matches!(job["state"].as_str(), Some("assembling" | "done")));
+    client.until(&short, |job| {
+        matches!(job["state"].as_str(), Some("assembling" | "done"))
+    });
     assert_eq!(client.job(&long)["state"], "running");
     client.done(&short);
     client.done(&long);

@@ -38,7 +38,7 @@ impl Core {
         }
         Ok(Verdict::Work(Box::new(Work {
             held: Arc::clone(held),
-            record,
+            record: Arc::new(record),
             kind: WorkKind::Audit { plan, batch },
         })))
     }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{ClassName, Plan, Record, Serves, WorkerId};
@@ -13,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::engine::{SharedEngine, panic_message};
 use super::holdings::{Holdings, Recall, Why};
+use super::known::KnownRecords;
 use super::metrics::WorkerMetrics;
 use super::source::ObjectSource;
 use super::store::{self, ObjectStore};
@@ -63,6 +65,9 @@ pub(super) struct Core {
     pub(super) alone: tokio::sync::Mutex<()>,
     /// Plans do not change once they are written.
     pub(super) plans: Mutex<Vec<(PlanKey, Arc<Plan>)>>,
+    pub(super) records: KnownRecords,
+    /// Of which plan the last pair of pictures was begun, and when.
+    pub(super) paired: Mutex<Option<(PlanKey, Instant)>>,
 }
 
 impl Core {

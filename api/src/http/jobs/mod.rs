@@ -18,7 +18,7 @@ mod verification;
 
 use std::sync::Arc;
 
-use clearfleet_common::job::JobId;
+use clearfleet_common::job::{JobId, Record};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -54,4 +54,20 @@ async fn job_of(state: &AppState, caller: Caller, job: JobId) -> Result<Arc<Snap
     let found = state.records.find(caller.owner, job).await?;
     let found = found.filter(|snapshot| snapshot.record.apparent_state().is_some());
     found.ok_or_else(Problem::no_such_job)
+}
+
+/// The job with what it `has` once it is so far. Where it is not, its record is read: another server may have told the client
+/// what this one hears of in a moment.
+async fn job_that(
+    state: &AppState,
+    caller: Caller,
+    job: JobId,
+    has: impl Fn(&Record) -> bool,
+) -> Result<Arc<Snapshot>, Problem> {
+    let known = job_of(state, caller, job).await?;
+    if has(&known.record) {
+        return Ok(known);
+    }
+    state.records.read_now(caller.owner, job).await?;
+    job_of(state, caller, job).await
 }

@@ -8,7 +8,7 @@ use clearfleet_common::job::{Record, State};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 
 use super::download::{Download, Found, stat_of_source};
-use super::{job_of, result_name};
+use super::{job_of, job_that, result_name};
 use crate::http::body::JobPath;
 use crate::http::error::ProblemBody;
 use crate::http::{AppState, Caller, Problem};
@@ -65,7 +65,9 @@ pub(super) async fn result(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let record = &job_of(&state, caller, job).await?.record;
+    let record = &job_that(&state, caller, job, |record| record.result.is_some())
+        .await?
+        .record;
     must_be_kept(record)?;
     let result = record.result.as_ref().ok_or_else(|| not_yet(record, "the result"))?;
     let found = found(&state, result.key.clone()).await?;
@@ -135,7 +137,9 @@ pub(super) async fn pair(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = id.parse().map_err(|_| Problem::no_such_job())?;
-    let record = &job_of(&state, caller, job).await?.record;
+    let record = &job_that(&state, caller, job, |record| record.plan.is_some())
+        .await?
+        .record;
     must_be_kept(record)?;
     let plan = record.plan.as_ref().ok_or_else(|| not_yet(record, "a comparison"))?;
     let no_such = || Problem::new(ErrorCode::NotFound, "there is no such batch").with("batches", plan.batches);

@@ -5,6 +5,7 @@ use axum::extract::State as Extracted;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clearfleet_common::ErrorCode;
+use clearfleet_common::job::Record;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,7 +64,8 @@ pub(super) async fn verification(
     caller: Caller,
     JobPath(job): JobPath,
 ) -> Result<Response, Problem> {
-    let record = &super::job_of(&state, caller, job).await?.record;
+    let has_result = |record: &Record| record.result.is_some();
+    let record = &super::job_that(&state, caller, job, has_result).await?.record;
     if record.request.preview.is_some() {
         let detail = "a preview is not verified; the result of its job is";
         return Err(Problem::new(ErrorCode::StateConflict, detail));

@@ -1,4 +1,4 @@
-use clearfleet_common::job::{ControlMessage, OutputFormat, State};
+use clearfleet_common::job::{ControlMessage, OutputFormat, Record, State};
 use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use reqwest::{Method, StatusCode};
@@ -137,6 +137,35 @@ async fn who_asks_for_a_batch_that_is_not_there_yet_waits_for_it() {
         .unwrap();
     assert_eq!(world.get(ALICE, &pair).await.status, StatusCode::OK);
     assert_eq!(world.queue.messages(QueueName::Control), 0);
+}
+
+/// Another server has told the client that the job is done, and this one has not heard of it yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_is_there_as_soon_as_any_server_has_told_of_it() {
+    let world = World::new().await;
+    let job = world.done(ALICE, "a.png", b"sharper").await;
+    let (record, _) = world.storage.record(owner(ALICE), job).await.unwrap().unwrap();
+    world
+        .schedule(ALICE, job, |record| {
+            (record.state, record.result, record.plan) = (State::Assembling, None, None);
+        })
+        .await;
+    for what in ["result", "pairs/0", "verification"] {
+        let refused = world.get(ALICE, &format!("/v1/jobs/{job}/{what}")).await.refusal();
+        assert_eq!(refused, (404, "not_ready".to_owned()), "{what}");
+    }
+    let elsewhere = |found: &mut Record| {
+        *found = record.clone();
+        Ok::<_, std::convert::Infallible>(true)
+    };
+    let updated = world.storage.update_record(owner(ALICE), job, elsewhere).await;
+    assert!(matches!(updated, Ok(Ok(Some(_)))), "{updated:?}");
+    let result = world.get(ALICE, &format!("/v1/jobs/{job}/result")).await;
+    assert_eq!((result.status, &result.body[..]), (StatusCode::OK, &b"sharper"[..]));
+    assert_eq!(
+        world.get(ALICE, &format!("/v1/jobs/{job}")).await.json()["state"],
+        "done"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -130,26 +130,6 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-/// Messages and acknowledgements a second with one producer and one consumer: for a report, nothing is demanded of it.
-pub async fn messages_a_second(broker: &impl TestBroker, count: usize) -> f64 {
-    let queue = broker.connect().await;
-    let mut consumer = consume(&*queue, WORK).await;
-    let body = Bytes::from_static(&[b'x'; 300]);
-    let since = Instant::now();
-    let publishing = async {
-        for _ in 0..count {
-            publish(&*queue, WORK, body.clone()).await;
-        }
-    };
-    let consuming = async {
-        for _ in 0..count {
-            acknowledge(next(&mut consumer).await).await;
-        }
-    };
-    futures::join!(publishing, consuming);
-    count as f64 / since.elapsed().as_secs_f64()
-}
-
 /// Runs every test of the suite; `$fresh` is an async function or closure that returns a fresh
 /// [`TestBroker`](crate::queue::conformance::TestBroker), or nothing where there is none to test, and has said so. `$cases`
 /// is how many random histories are played.
