@@ -16,7 +16,7 @@ export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 dockerfiles := $(wildcard deploy/*/Dockerfile deploy/*/*.Dockerfile)
 scripts := .ci/run deploy/setup.sh deploy/await.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/cluster.sh deploy/cluster/parts.sh \
 	deploy/cluster-test.sh deploy/compose-test.sh deploy/compose-test/engine.sh deploy/deb/worker-scripts/postinst \
-	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/prometheus/check.sh k8s/check.sh
+	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/previous.sh deploy/prometheus/check.sh k8s/check.sh
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log
 
@@ -77,6 +77,14 @@ chaos: ## a fleet under load and one fault after another, four minutes of it; ma
 		cargo nextest run --workspace --no-tests=fail --ignore-default-filter --run-ignored only --no-capture \
 		-E 'binary(fleet) & test(=chaos::chaos)'
 
+.PHONY: upgrade-test
+upgrade-test: ## a fleet under load, rolled from the version before to this one and back; make upgrade-test FROM=v1.2
+	@deploy/setup.sh fleet
+	previous=$$(deploy/previous.sh $(FROM)) && \
+	CLEARFLEET_UPGRADE_PREVIOUS=$$previous \
+		cargo nextest run --workspace --no-tests=fail --ignore-default-filter --run-ignored only --no-capture \
+		-E 'binary(fleet) & test(/^rolls::/)'
+
 .PHONY: lint
 lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 	@deploy/setup.sh lint
@@ -127,6 +135,6 @@ dist: ## release programs, Debian packages, lists of materials and checksums, in
 	@deploy/dist.sh $(ARGS)
 
 .PHONY: clean
-clean: ## remove .demo/ and everything built (the build folder is shared by all clones)
-	rm -rf .demo target/nextest
+clean: ## remove .demo/ and everything built (the build folders are shared by all clones)
+	rm -rf .demo target/nextest $(cache)/previous
 	cargo clean

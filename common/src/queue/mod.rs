@@ -96,7 +96,7 @@ pub enum QueueError {
 /// * **Single active consumer.** Of the consumers of [`QueueName::Control`] one gets all messages; when it goes away, another
 ///   takes over, and what was not acknowledged comes again.
 /// * **Events** reach whoever listens to their topic at that moment; nothing else. A listener that is too slow loses the
-///   oldest.
+///   oldest. While builds are about that know no topics, what these tell reaches everybody who listens.
 #[async_trait]
 pub trait Queue: Send + Sync + fmt::Debug {
     /// Puts a message into a queue; when this returns, the queue has it.

@@ -88,6 +88,8 @@ impl Scheduler {
             self.note_audit(class, AuditOutcome::Skipped);
             return;
         }
+        // Not before everybody was heard who lives: a worker of a build that does not know audits might be among them.
+        let heard = self.listening_since.after(self.rules.listen);
         let audit = Audit {
             owner: job.owner(),
             generation: job.record.generation,
@@ -97,7 +99,7 @@ impl Scheduler {
             attempt: 0,
             failures: 0,
             out: false,
-            due: self.now,
+            due: self.now.max(heard),
             doubt: None,
         };
         let job = job.id();
@@ -118,7 +120,7 @@ impl Scheduler {
         }
     }
 
-    /// Batches of jobs go first, as long as that does not take too long.
+    /// Batches of jobs go first, as long as that does not take too long. And there must be workers by now that may do it.
     fn has_room_for_audit(&self, at: Sample, class: ClassName) -> bool {
         let Some(audit) = self.audits.open.get(&at) else {
             return false;
@@ -127,7 +129,8 @@ impl Scheduler {
         let line = self.lanes.lane(Ring::Bulk(class));
         let is_line_empty = line.is_none_or(|line| line.turns.is_empty());
         let has_yielded = self.now >= audit.since.after(self.rules.audit_yields);
-        self.audits.out(class) < (workers / WORKERS_AN_AUDIT).max(1) && (is_line_empty || has_yielded)
+        let has_place = self.audits.out(class) < (workers / WORKERS_AN_AUDIT).max(1);
+        workers > 0 && has_place && (is_line_empty || has_yielded)
     }
 
     fn publish_audit(&mut self, at: Sample) {

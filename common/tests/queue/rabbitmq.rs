@@ -291,3 +291,18 @@ async fn what_a_hung_process_holds_goes_to_others() {
     delivery.acknowledge().await.unwrap();
     tokio::task::spawn_blocking(|| hung.join()).await.unwrap().unwrap();
 }
+
+/// What a build tells that knows no topics, as the one before may in a fleet that is upgraded, is heard under any topic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_without_a_topic_is_heard() {
+    let Some(vhost) = Vhost::fresh().await else { return };
+    let queue = vhost.queue();
+    for topic in [Topic::Workers, Topic::Records] {
+        let mut listener = queue.listen(&[topic]).await.unwrap();
+        let event = r#"{"properties":{},"routing_key":"event","payload":"old","payload_encoding":"string"}"#;
+        let path = format!("exchanges/{}/clearfleet.events/publish", vhost.name);
+        vhost.api("POST", &path, event).await;
+        let heard = timeout(SOON, listener.next()).await.unwrap().unwrap();
+        assert_eq!(heard, "old");
+    }
+}

@@ -7,6 +7,7 @@ mod chaos;
 mod faults;
 mod kills;
 mod odds;
+mod rolls;
 mod stores;
 mod work;
 

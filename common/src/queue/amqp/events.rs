@@ -12,11 +12,11 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::connection::{Live, within};
-use super::topology::{self, EVENTS};
+use super::topology::{self, ANY_TOPIC, EVENTS};
 use crate::job::Topic;
 use crate::queue::{EVENTS_KEPT, Listener, QueueError};
 
-/// Starts to listen: what is told of these topics from now on is heard.
+/// Starts to listen: what is told of these topics from now on is heard, and what builds tell that know no topics.
 pub(super) async fn listen(live: Arc<Live>, topics: &[Topic]) -> Result<AmqpListener, QueueError> {
     let channel = live.channel().await?;
     topology::declare_events(&live, &channel).await?;
@@ -24,11 +24,11 @@ pub(super) async fn listen(live: Arc<Live>, topics: &[Topic]) -> Result<AmqpList
     let declaring = channel.queue_declare("".into(), options, arguments());
     let queue = within(live.call, "declaring a listener's queue", declaring).await?;
     let name = queue.name().clone();
-    for topic in topics {
+    for topic in topics.iter().map(<&str>::from).chain([ANY_TOPIC]) {
         let binding = channel.queue_bind(
             name.clone(),
             EVENTS.into(),
-            <&str>::from(topic).into(),
+            topic.into(),
             QueueBindOptions::default(),
             FieldTable::default(),
         );

@@ -16,6 +16,9 @@ use crate::queue::{DELIVERY_LIMIT, QueueError, QueueName};
 /// Where events go; nothing of it outlives the broker.
 pub(super) const EVENTS: &str = "clearfleet.events";
 
+/// The topic of whatever builds tell that know no topics. While a fleet is upgraded they are heard by everybody.
+pub(super) const ANY_TOPIC: &str = "event";
+
 /// How long a delivery may stay unsettled. Only what hangs takes longer, and its worker's silence is noticed far earlier.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(3 * 60 * 60);
 

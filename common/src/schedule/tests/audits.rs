@@ -92,14 +92,33 @@ fn one_worker_alone_is_not_audited() {
     desk.announce("other", "g", &[]);
     desk.report("a", "bulk 1 batch 0/0", Outcome::BatchDone);
     desk.announce("b", "f", &[]);
-    let old = Announcement {
-        audits: false,
-        ..announcement("old", "f", Vec::new())
-    };
-    desk.say(Input::Announced(old));
+    desk.say(older());
     desk.report("a", "bulk 1 batch 0/1", Outcome::BatchDone);
     assert_eq!(desk.published(), ["media 1 assemble 0"]);
     assert_eq!(ended(&desk), []);
+}
+
+/// A worker of a build that does not know audits.
+fn older() -> Input {
+    Input::Announced(Announcement {
+        audits: false,
+        ..announcement("old", "f", Vec::new())
+    })
+}
+
+#[test]
+fn an_audit_waits_until_everybody_was_heard_who_might_not_know_it() {
+    let mut desk = running(rules(), 2, &["a", "b"]);
+    // It has just begun to listen.
+    desk.scheduler.listening_since = desk.now;
+    desk.report("a", "bulk 1 batch 0/0", Outcome::BatchDone);
+    desk.say(older());
+    assert_eq!(desk.published(), Vec::<String>::new());
+    // It is forgotten 15 s after its last word.
+    desk.pass(14, &["a", "b"]);
+    assert_eq!(desk.published(), Vec::<String>::new());
+    desk.pass(2, &["a", "b"]);
+    assert_eq!(desk.published(), ["bulk 1 audit 0/0 1"]);
 }
 
 #[test]
