@@ -65,16 +65,16 @@ test: ## all tests
 	echo "make test: $$tests; $$docs documentation tests passed."
 
 .PHONY: fleet
-fleet: ## the tests of a fleet, on a real RabbitMQ and MinIO: some minutes
+fleet: ## of the tests, those of a fleet on a real RabbitMQ and MinIO: some minutes
 	@deploy/setup.sh fleet
-	cargo nextest run --workspace --no-tests=fail --ignore-default-filter \
+	cargo nextest run --workspace --no-tests=fail \
 		-E 'binary(fleet) | (package(clearfleet-common) & binary(queue))'
 
 .PHONY: chaos
 chaos: ## a fleet under load and one fault after another, four minutes of it; make chaos SEED=7 SECONDS=600
 	@deploy/setup.sh fleet
 	CLEARFLEET_CHAOS_SEED=$(SEED) CLEARFLEET_CHAOS_SECONDS=$(SECONDS) \
-		cargo nextest run --workspace --no-tests=fail --ignore-default-filter --run-ignored only --no-capture \
+		cargo nextest run --workspace --no-tests=fail --run-ignored only --no-capture \
 		-E 'binary(fleet) & test(=chaos::chaos)'
 
 .PHONY: upgrade-test
@@ -82,7 +82,7 @@ upgrade-test: ## a fleet under load, rolled from the version before to this one 
 	@deploy/setup.sh fleet
 	previous=$$(deploy/previous.sh $(FROM)) && \
 	CLEARFLEET_UPGRADE_PREVIOUS=$$previous \
-		cargo nextest run --workspace --no-tests=fail --ignore-default-filter --run-ignored only --no-capture \
+		cargo nextest run --workspace --no-tests=fail --run-ignored only --no-capture \
 		-E 'binary(fleet) & test(/^rolls::/)'
 
 .PHONY: lint

@@ -35,6 +35,7 @@ at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; 
 packages=()   # apt packages to install
 pips=()       # tools to install from PyPI
 crates=()     # tools to build from crates.io, as name@version
+wished=()     # Debian packages that tests can do without
 problems=()   # what only a person can mend
 
 need_packages() {
@@ -121,7 +122,7 @@ install_minio() {
 # What needs them starts nodes and servers of its own; the packages' own services are not wanted and, where this installs them,
 # not started (below).
 need_rabbitmq() {
-    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need_packages rabbitmq-server
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || "${1:-need}_packages" rabbitmq-server
 }
 need_prometheus() {
     if ! have prometheus || ! have promtool; then need_packages prometheus; fi
@@ -149,8 +150,11 @@ install_crates() {
 
 # Clocks that are wrong, for programs that are told so.
 need_faketime() {
-    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || need_packages libfaketime
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || "${1:-need}_packages" libfaketime
 }
+
+# What the tests do without where it cannot be had: those that need it say so and are skipped.
+wish_packages() { wished+=("$@"); }
 
 install_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
@@ -159,38 +163,49 @@ install_packages() {
         problems+=("missing, by their Debian names: ${packages[*]}; install them with this system's package manager")
     elif [ "$(id -u)" -ne 0 ]; then
         problems+=("missing packages: sudo apt-get update && sudo $command")
-    else
-        say "installing from apt: ${packages[*]}"
-        export DEBIAN_FRONTEND=noninteractive
-        # Debian's packages start the services that they bring, unless this says no; a policy that is there already stays.
-        local policy=/usr/sbin/policy-rc.d ours=no
-        case " ${packages[*]} " in
-            *" rabbitmq-server "* | *" prometheus "*)
-                if [ ! -e "$policy" ]; then
-                    ours=yes
-                    printf '#!/bin/sh\nexit 101\n' >"$policy"
-                    chmod 755 "$policy"
-                fi
-                ;;
-        esac
-        # An unreachable source is no failure yet: the lists at hand may do.
-        apt-get update -q </dev/null || true
-        if $command -q </dev/null; then
-            say "installed from apt: ${packages[*]}"
-        else
-            problems+=("apt-get failed (is the network there?); once it works: apt-get update && $command")
-        fi
-        if [ "$ours" = yes ]; then
-            rm -f "$policy"
-            # Not at the next start of the machine either.
-            local package
-            for package in rabbitmq-server prometheus; do
-                case " ${packages[*]} " in
-                    *" $package "*) if have systemctl; then systemctl disable --quiet "$package.service" 2>/dev/null || true; fi ;;
-                esac
-            done
-        fi
+    elif ! apt_install "${packages[@]}"; then
+        problems+=("apt-get failed (is the network there?); once it works: apt-get update && $command")
     fi
+}
+
+install_wished() {
+    [ ${#wished[@]} -gt 0 ] || return 0
+    if have apt-get && [ "$(id -u)" -eq 0 ] && apt_install "${wished[@]}"; then return; fi
+    say "not there and not needed: ${wished[*]}; tests on them are skipped (apt-get install ${wished[*]})"
+}
+
+# Installs packages as root; what they bring to be run as services is not started.
+apt_install() {
+    say "installing from apt: $*"
+    export DEBIAN_FRONTEND=noninteractive
+    # Debian's packages start the services that they bring, unless this says no; a policy that is there already stays.
+    local policy=/usr/sbin/policy-rc.d ours=no installed=no
+    case " $* " in
+        *" rabbitmq-server "* | *" prometheus "*)
+            if [ ! -e "$policy" ]; then
+                ours=yes
+                printf '#!/bin/sh\nexit 101\n' >"$policy"
+                chmod 755 "$policy"
+            fi
+            ;;
+    esac
+    # An unreachable source is no failure yet: the lists at hand may do.
+    apt-get update -q </dev/null || true
+    if apt-get install -y --no-install-recommends -q "$@" </dev/null; then
+        installed=yes
+        say "installed from apt: $*"
+    fi
+    if [ "$ours" = yes ]; then
+        rm -f "$policy"
+        # Not at the next start of the machine either.
+        local package
+        for package in rabbitmq-server prometheus; do
+            case " $* " in
+                *" $package "*) if have systemctl; then systemctl disable --quiet "$package.service" 2>/dev/null || true; fi ;;
+            esac
+        done
+    fi
+    [ "$installed" = yes ]
 }
 
 install_pips() {
@@ -252,6 +267,8 @@ for target in "$@"; do
             need_ffmpeg
             need_tool cargo-nextest
             need_tool schemathesis
+            need_rabbitmq wish
+            need_faketime wish
             minio=${minio:-wanted}
             ;;
         lint)
@@ -284,6 +301,7 @@ for target in "$@"; do
     esac
 done
 install_packages
+install_wished
 install_pips
 install_crates
 install_minio
