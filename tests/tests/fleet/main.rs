@@ -7,6 +7,7 @@ mod chaos;
 mod faults;
 mod kills;
 mod odds;
+mod traces;
 mod work;
 
 #[path = "../../../common/tests/queue/node.rs"]
