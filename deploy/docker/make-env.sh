@@ -43,6 +43,9 @@ GRAFANA_PASSWORD=$(secret)
 # No keys, for a machine that nobody else can use:
 #CLEARFLEET_NO_AUTH=true
 
+# Traces, to a collector that takes OTLP over HTTP and is on the network \`inside\`:
+#OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318
+
 #RABBITMQ_PORT=15672
 #PROMETHEUS_PORT=9090
 #GRAFANA_PORT=3000

@@ -201,12 +201,19 @@ def queries_ask_for_the_right_work(fleet: Fleet):
         yield f"CLEARFLEET_CLASSES={','.join(classes)} lacks a rate: a first backlog would be reckoned by the API's processors"
 
 
+# What OpenTelemetry's SDK and exporter read, as far as it is of use here.
+OPENTELEMETRY = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+}
+
+
 @rule
 def settings_exist(fleet: Fleet):
     """Every variable and option is one that the programs know."""
     sources = "".join(p.read_text() for part in ("api", "common", "worker") for p in (ROOT / part / "src").rglob("*.rs"))
     known = set(re.findall(r'env = "(CLEARFLEET_\w+)"|_ENV: &str = "(CLEARFLEET_\w+)"|from_env\("(CLEARFLEET_\w+)"\)', sources))
-    known = {variable for found in known for variable in found}
+    known = {variable for found in known for variable in found} | OPENTELEMETRY
     used = {v for w in fleet.workloads for v in w.env} | {k for m in fleet.of("ConfigMap") for k in m.get("data", {})}
     yield from (f"there is no variable {v}" for v in sorted(used - known))
     options = {a for w in fleet.workloads for c in w.containers for a in c.get("args", []) if a.startswith("--")}
@@ -221,7 +228,7 @@ def references_resolve(fleet: Fleet):
     """ConfigMaps are rendered; Secrets are not, and all that are asked for are in secrets.example.yaml."""
     yield from (f"{name(secret)} is rendered" for secret in fleet.of("Secret"))
     for settings in fleet.of("ConfigMap"):
-        secrets = [k for k in settings.get("data", {}) if re.search(r"KEY$|SECRET|PASSWORD|AMQP_URL", k)]
+        secrets = [k for k in settings.get("data", {}) if re.search(r"KEY$|SECRET|PASSWORD|AMQP_URL|OTLP_HEADERS", k)]
         yield from (f"{name(settings)} holds {secret}" for secret in secrets)
     examples = yaml.safe_load_all((ROOT / "k8s/secrets.example.yaml").read_text())
     keys = {(s["metadata"]["name"], key) for s in examples for key in s["stringData"]}
@@ -235,7 +242,7 @@ def references_resolve(fleet: Fleet):
                 ref = variable.get("valueFrom", {}).get("secretKeyRef")
                 if ref and (ref["name"], ref["key"]) not in keys:
                     yield f"{workload} reads a key of a Secret that secrets.example.yaml lacks: {ref['name']}/{ref['key']}"
-                if re.search(r"KEY$|SECRET|AMQP_URL", variable["name"]) and not ref:
+                if re.search(r"KEY$|SECRET|AMQP_URL|OTLP_HEADERS", variable["name"]) and not ref:
                     yield f"{workload}: {variable['name']} is written down"
 
 

@@ -3,6 +3,7 @@
 //!
 //! Nothing here uses the project's own code: what the program does is judged by other means.
 
+mod collector;
 mod crafted;
 mod media;
 mod minio;
@@ -11,6 +12,7 @@ mod running;
 mod server;
 mod world;
 
+pub use collector::{Collector, Span, Traced};
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
 pub use minio::Minio;

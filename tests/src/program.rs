@@ -62,7 +62,8 @@ impl Call {
     pub fn of(program: &Path) -> Self {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
-            let ours = name.to_string_lossy().starts_with("CLEARFLEET_");
+            let name_text = name.to_string_lossy();
+            let ours = name_text.starts_with("CLEARFLEET_") || name_text.starts_with("OTEL_");
             if ours && name != "CLEARFLEET_FFMPEG" && name != "CLEARFLEET_FFPROBE" {
                 command.env_remove(name);
             }

@@ -1,4 +1,4 @@
-//! What happens to every request: an id, a deadline, counts, and one line in the log where it failed.
+//! What happens to every request: an id, a span, a deadline, counts, and one line in the log where it failed.
 
 use std::any::Any;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use clearfleet_common::ErrorCode;
 use tower::ServiceBuilder;
@@ -16,6 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use tracing::{Span, debug, error, info_span};
 
+use super::traced::traced;
 use super::{AppState, Problem};
 
 /// Routes that wait for their client or for work, and have deadlines of their own.
@@ -39,6 +40,7 @@ pub(super) fn around(routes: Router<AppState>, state: AppState) -> Router {
             HeaderName::from_static("content-security-policy"),
             HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox"),
         ))
+        .layer(from_fn(traced))
         .layer(from_fn_with_state(state.clone(), observe))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), hurry));

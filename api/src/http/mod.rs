@@ -14,6 +14,7 @@ mod metrics;
 mod service;
 #[cfg(test)]
 mod tests;
+mod traced;
 mod view;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use clearfleet_common::job::{Event, Hook, JobId, OwnerId, Record, Task};
@@ -13,7 +13,7 @@ use futures::TryStreamExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::classes;
+use super::{classes, traced};
 use crate::records::Records;
 use crate::retention;
 
@@ -295,6 +295,7 @@ impl Doer {
         ticket: Ticket,
         has_webhook: bool,
     ) -> Result<Option<Input>, Fault> {
+        let began = SystemTime::now();
         if has_webhook
             && let Some((record, _)) = self.storage.record(owner, job).await?
             && let Some(hook) = Hook::of(&record)
@@ -303,7 +304,15 @@ impl Doer {
                 .await?;
         }
         self.storage.delete(&ObjectKey::Active(job).to_string()).await?;
-        self.read(job, owner, ticket).await
+        let answer = self.read(job, owner, ticket).await;
+        if let Ok(Some(Input::Read {
+            found: Some((record, _)),
+            ..
+        })) = &answer
+        {
+            traced::ended(record, began);
+        }
+        answer
     }
 
     async fn delete(

@@ -10,6 +10,7 @@ mod hear;
 mod metrics;
 #[cfg(test)]
 mod tests;
+mod traced;
 mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -15,6 +15,7 @@ mod state;
 mod target;
 mod task;
 mod time;
+mod trace_parent;
 
 pub use failure::Failure;
 pub use hook::{Hook, HookEvent};
@@ -33,6 +34,7 @@ pub use task::{
     Topic,
 };
 pub use time::{Rational, TimeBase, TimeBaseError};
+pub use trace_parent::TraceParent;
 
 /// The version of records, plans, markers and messages that this build writes; a newer one is refused, an older one is
 /// read.

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClassName, Command, FORMAT_VERSION, Failure, IllegalCommand, JobId, ObjectAddress, OutputFormat, OwnerId, Request,
-    SourceKind, State,
+    SourceKind, State, TraceParent,
 };
 
 /// Everything that is known of a job: the one object that says what counts.
@@ -66,6 +66,10 @@ pub struct Record {
     /// What happened on the way that a person should know, oldest first: [`NOTES`](Self::NOTES) at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The span of the request that the work is done for: that which made the job, or brought it back last. With
+    /// [`wanted`](Self::wanted) it is what the API writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// Fields of newer builds, kept as they are.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
@@ -222,6 +226,7 @@ impl Record {
             started: None,
             ended: None,
             notes: Vec::new(),
+            trace: None,
             unknown: serde_json::Map::new(),
         }
     }
@@ -311,6 +316,20 @@ mod tests {
         written["colour_of_tomorrow"] = "blue".into();
         let read: Record = serde_json::from_value(written.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), written);
+    }
+
+    /// Builds from before traces keep the field with those that they do not know; what they wrote is read without.
+    #[test]
+    fn a_trace_passes_through_builds_that_know_none() {
+        let mut traced = record();
+        traced.trace = Some(TraceParent::new(
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ));
+        let written = serde_json::to_value(&traced).unwrap();
+        assert_eq!(serde_json::from_value::<Record>(written).unwrap(), traced);
+        let untraced = serde_json::to_value(record()).unwrap();
+        assert!(untraced.get("trace").is_none(), "{untraced}");
+        assert_eq!(serde_json::from_value::<Record>(untraced).unwrap(), record());
     }
 
     #[test]

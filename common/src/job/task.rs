@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{ClassName, FORMAT_VERSION, Failure, JobId, JobResult, OwnerId, PlanSummary, WorkerId};
+use super::{ClassName, FORMAT_VERSION, Failure, JobId, JobResult, OwnerId, PlanSummary, TraceParent, WorkerId};
 
 /// One step of one job, for one worker: what work queues carry. Ids and ranges, never pixels.
 ///
@@ -24,6 +24,9 @@ pub struct Task {
     /// Workers that must not do it: of an audit, those that did it already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<WorkerId>,
+    /// The record's [`trace`](super::Record::trace).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }
 
 /// A step.
@@ -110,6 +113,7 @@ impl Task {
             step,
             alone: false,
             except: Vec::new(),
+            trace: None,
         }
     }
 }
@@ -473,5 +477,26 @@ mod tests {
             panic!("{written}")
         };
         assert_eq!(read.holds, [batch, audit]);
+    }
+
+    #[test]
+    fn a_trace_is_no_concern_of_builds_that_know_none() {
+        let untraced = Task::new(JobId::from_u128(1), OwnerId::default(), 3, Step::Assemble { plan: 0 });
+        let traced = Task {
+            trace: Some(TraceParent::new(
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            )),
+            ..untraced.clone()
+        };
+        let written = serde_json::to_value(&traced).unwrap();
+        assert_eq!(serde_json::from_value::<Task>(written.clone()).unwrap(), traced);
+        // What an older build writes is what a newer one writes of a job without a trace.
+        let mut older = written;
+        assert_eq!(
+            older.as_object_mut().unwrap().remove("trace").unwrap(),
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        );
+        assert_eq!(older, serde_json::to_value(&untraced).unwrap());
+        assert_eq!(serde_json::from_value::<Task>(older).unwrap(), untraced);
     }
 }

@@ -162,6 +162,7 @@ impl Scheduler {
         let alone = job.trouble.get(&part).is_some_and(|trouble| trouble.alone);
         let task = Task {
             alone,
+            trace: record.trace.clone(),
             ..Task::new(record.id, record.owner, record.generation, step)
         };
         // What is under the playhead is wanted since now, however long the film has stood in line.

@@ -40,7 +40,6 @@ mod memory {
 
 mod on_rabbitmq {
     use super::node::Vhost;
-    use super::*;
 
     clearfleet_common::queue_suite!(Vhost::fresh, cases: 24);
 }

@@ -33,7 +33,7 @@ pub struct Server {
     program: PathBuf,
     data: PathBuf,
     args: Vec<String>,
-    log: Option<String>,
+    environment: Vec<(String, String)>,
     running: Option<Running>,
     client: Option<Client>,
 }
@@ -67,7 +67,7 @@ impl Server {
             program,
             data: data.to_owned(),
             args: args.split_whitespace().map(str::to_owned).collect(),
-            log: None,
+            environment: Vec::new(),
             running: None,
             client: None,
         }
@@ -85,8 +85,14 @@ impl Server {
 
     /// The same, which logs what this filter says (`CLEARFLEET_LOG`); [`Ended::stderr`] is the log.
     #[must_use]
-    pub fn logging(mut self, filter: &str) -> Self {
-        self.log = Some(filter.to_owned());
+    pub fn logging(self, filter: &str) -> Self {
+        self.env("CLEARFLEET_LOG", filter).env("NO_COLOR", "1")
+    }
+
+    /// The same with a variable in its environment, whenever it is started.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -108,8 +114,8 @@ impl Server {
             ])
             .arg(&self.data)
             .args(&self.args);
-        if let Some(log) = &self.log {
-            call = call.env("CLEARFLEET_LOG", log).env("NO_COLOR", "1");
+        for (name, value) in &self.environment {
+            call = call.env(name, value);
         }
         let mut running = call.start();
         let event = running.until(|event| event["event"] == "listening");

@@ -9,6 +9,7 @@ mod kills;
 mod odds;
 mod rolls;
 mod stores;
+mod traces;
 mod work;
 
 #[path = "../../../common/tests/queue/node.rs"]

@@ -11,6 +11,7 @@ mod restart;
 mod results;
 mod retention;
 mod submit;
+mod traces;
 mod webhooks;
 
 use std::path::{Path, PathBuf};

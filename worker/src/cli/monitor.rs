@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clearfleet_common::queue::BrokerMetrics;
 use clearfleet_common::storage::{ObjectKey, Storage};
+use clearfleet_common::telemetry::trace::SpanMetrics;
 use clearfleet_common::telemetry::{self, Families, ProcessMetrics};
 use tokio::net::TcpListener;
 
@@ -24,6 +25,7 @@ const CHECK: Duration = Duration::from_secs(5);
 pub(super) struct Monitor {
     works: OnceLock<Storage>,
     broker: OnceLock<Arc<BrokerMetrics>>,
+    spans: OnceLock<Arc<SpanMetrics>>,
     drains: AtomicBool,
     distrusted: AtomicBool,
     metrics: Arc<WorkerMetrics>,
@@ -49,6 +51,12 @@ impl Monitor {
     pub(super) fn consumes(&self, broker: Arc<BrokerMetrics>) {
         // It begins once.
         let _ = self.broker.set(broker);
+    }
+
+    /// Its spans are collected.
+    pub(super) fn traces(&self, spans: Arc<SpanMetrics>) {
+        // It begins once.
+        let _ = self.spans.set(spans);
     }
 
     /// It takes no more.
@@ -104,7 +112,8 @@ async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
     let store = monitor.works.get().map(|storage| &**storage.metrics() as &dyn Families);
     let parts = [&*monitor.metrics as &dyn Families, &monitor.process];
     let broker = monitor.broker.get().map(|broker| &**broker as &dyn Families);
-    let parts = parts.into_iter().chain(store).chain(broker);
+    let spans = monitor.spans.get().map(|spans| &**spans as &dyn Families);
+    let parts = parts.into_iter().chain(store).chain(broker).chain(spans);
     match telemetry::text(parts) {
         Ok(text) => ([(header::CONTENT_TYPE, telemetry::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -12,8 +12,10 @@ use clearfleet_common::args::{BrokerArgs, S3Args};
 use clearfleet_common::job::{ClassName, Lane};
 use clearfleet_common::queue::Queue;
 use clearfleet_common::storage::Storage;
+use clearfleet_common::telemetry::trace::{self, Tracing};
 use strum::VariantArray as _;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::engine::{Devices, EngineArgs};
 use super::limits::LimitArgs;
@@ -27,7 +29,7 @@ use crate::{Error, Result};
 const USUAL_PIXELS: f64 = 1920.0 * 1080.0;
 /// Exit code of a process that was told twice to stop.
 const STOPPED: u8 = 130;
-/// What ending may take beyond the grace period of the work.
+/// What ending may take beyond the grace period of the work, its last spans included.
 const CLOSING: Duration = Duration::from_secs(15);
 
 /// Take work from a broker until SIGTERM.
@@ -126,6 +128,15 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 
 async fn work(args: &RunArgs) -> Result<()> {
     let stop = stop_on_signals(STOPPED)?;
+    let tracing = Tracing::start("clearfleet-worker");
+    let worked = work_until(args, &stop, tracing.as_ref()).await;
+    if let Some(tracing) = tracing {
+        tracing.end().await;
+    }
+    worked
+}
+
+async fn work_until(args: &RunArgs, stop: &CancellationToken, tracing: Option<&Tracing>) -> Result<()> {
     // First of all: a port that is taken is said before anything is opened.
     let refused = |e| Error::new(ErrorCode::SettingsInvalid, format!("cannot listen on {}", args.monitor)).because(e);
     let listener = TcpListener::bind(args.monitor).await.map_err(refused)?;
@@ -133,6 +144,9 @@ async fn work(args: &RunArgs) -> Result<()> {
     let metrics = Arc::new(WorkerMetrics::of_class(args.class));
     let monitor = Arc::new(Monitor::new(Arc::clone(&metrics)));
     tokio::spawn(serve(listener, Arc::clone(&monitor)));
+    if let Some(tracing) = tracing {
+        monitor.traces(tracing.metrics());
+    }
 
     let config = config(args, metrics)?;
     let storage = store(args).await?;
@@ -162,10 +176,8 @@ async fn work(args: &RunArgs) -> Result<()> {
     }
     tracing::info!(seconds = args.grace.as_secs(), "stopping; SIGTERM again ends at once");
     monitor.drains();
-    if tokio::time::timeout(args.grace + CLOSING, worker.drain(args.grace))
-        .await
-        .is_err()
-    {
+    let patience = args.grace + CLOSING.saturating_sub(trace::CLOSING);
+    if tokio::time::timeout(patience, worker.drain(args.grace)).await.is_err() {
         tracing::warn!("the worker did not end in time; others go on with what it had");
     }
     Ok(())

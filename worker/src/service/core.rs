@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::engine::{SharedEngine, panic_message};
-use super::holdings::{Holdings, Recall, Why};
+use super::holdings::{Held, Holdings, Why};
 use super::known::KnownRecords;
 use super::metrics::WorkerMetrics;
 use super::source::ObjectSource;
@@ -108,25 +108,34 @@ impl Core {
         Ok(Some(plan))
     }
 
-    /// A job's source as bytes.
-    pub(super) fn source(&self, record: &Record) -> Arc<dyn SourceBytes> {
+    /// A job's source as bytes, whose reads `meter` is told of beside the metrics.
+    fn source(&self, record: &Record, meter: Option<Arc<dyn Meter>>) -> Arc<dyn SourceBytes> {
         let source = ObjectSource::new(&self.storage, self.runtime.clone(), &record.source);
-        Arc::new(source.counted(Arc::clone(&self.metrics)))
+        Arc::new(source.counted(Arc::clone(&self.metrics), meter))
     }
 
-    /// What the steps of a job share.
-    pub(super) fn context(&self, record: &Record, plan: u32, recall: &Recall) -> JobContext {
-        let source = self.server.register(self.source(record));
+    /// What the steps of a task share.
+    pub(super) fn context(&self, record: &Record, held: &Held) -> JobContext {
+        self.context_of(record, held, held.meter(&self.metrics))
+    }
+
+    /// The same with another meter, which counts for the metrics; without one they count alone.
+    pub(super) fn context_of(&self, record: &Record, held: &Held, meter: Option<Arc<dyn Meter>>) -> JobContext {
+        let source = self.server.register(self.source(record, meter.clone()));
+        let plan = held.task.step.plan();
         JobContext {
-            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            store: match &meter {
+                Some(meter) => Arc::new(self.store.metered(Arc::clone(meter))),
+                None => Arc::clone(&self.store) as Arc<dyn Store>,
+            },
             key: PlanKey { job: record.id, plan },
             server: Arc::clone(&self.server),
             codec: Arc::clone(&self.codec),
             source: Arc::new(source),
             limits: self.limits,
-            stop: recall.stop().clone(),
+            stop: held.recall.stop().clone(),
             worker: self.id.to_string(),
-            meter: Arc::clone(&self.metrics) as Arc<dyn Meter>,
+            meter: meter.unwrap_or_else(|| Arc::clone(&self.metrics) as Arc<dyn Meter>),
         }
     }
 }

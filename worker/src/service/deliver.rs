@@ -7,6 +7,7 @@ use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{ObjectAddress, Record};
 
 use super::core::Core;
+use super::holdings::Held;
 use super::media::{StoredResult, copy};
 use super::store::ObjectStore;
 use crate::steps::{JobContext, Store};
@@ -19,6 +20,7 @@ use crate::{Error, Result};
 /// `Stopped`.
 pub(super) fn deliver(
     core: &Core,
+    held: &Held,
     job: &JobContext,
     record: &Record,
     stored: &StoredResult,
@@ -27,6 +29,11 @@ pub(super) fn deliver(
     let Some(to) = &record.request.destination else {
         return Ok(None);
     };
+    held.part("deliver", || write(core, job, to, stored, content_type))?;
+    Ok(Some(to.clone()))
+}
+
+fn write(core: &Core, job: &JobContext, to: &ObjectAddress, stored: &StoredResult, content_type: &str) -> Result<()> {
     let refused = |e: Error| {
         let code = e.code();
         let message = format!("the result cannot be written to {to}");
@@ -46,7 +53,7 @@ pub(super) fn deliver(
     copy(&mut *from, &job.stop, put).map_err(refused)?;
     let written = object.finish().map_err(refused)?;
     if written == (stored.bytes, stored.sha256.clone()) {
-        return Ok(Some(to.clone()));
+        return Ok(());
     }
     let error = Error::new(ErrorCode::VerifyMismatch, "what was written is not the result");
     Err(refused(

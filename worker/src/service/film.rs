@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use clearfleet_common::job::{Marker, Outcome, Plan, Record};
+use clearfleet_common::job::{Marker, Outcome, Plan, Record, Timings};
+use clearfleet_common::telemetry::trace;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::core::{Core, caught};
@@ -11,7 +13,7 @@ use super::holdings::Held;
 use super::products::PairTaker;
 use super::settle::End;
 use crate::Result;
-use crate::steps::{BATCH_DETAIL, Frames, Progress, upscale};
+use crate::steps::{BATCH_DETAIL, Frames, Meter, Progress, Stage, upscale};
 
 /// A batch that is to be upscaled.
 #[derive(Clone)]
@@ -25,6 +27,9 @@ pub(super) struct Batch {
 impl Batch {
     /// Batch `number` of a plan.
     pub(super) fn new(held: Arc<Held>, record: Arc<Record>, plan: Arc<Plan>, number: u64) -> Self {
+        if let Some(frames) = usize::try_from(number).ok().and_then(|number| plan.batches.get(number)) {
+            held.is_about(*frames);
+        }
         Self {
             held,
             record,
@@ -134,7 +139,8 @@ pub(super) fn run_line(core: &Arc<Core>, first: &Batch, more: &mut dyn FnMut() -
     });
     let plan = Arc::clone(&first.plan);
     let result = caught(|| {
-        let job = core.context(&first.record, task.step.plan(), &recall);
+        let meter = trace::is_on().then(|| Arc::clone(&line) as Arc<dyn Meter>);
+        let job = core.context_of(&first.record, &first.held, meter);
         let engine = core.engine.for_task(first.held.lane, task.owner, recall.stop().clone());
         let progress: Arc<dyn Progress> = Arc::clone(&line) as Arc<dyn Progress>;
         let mut upcoming = Some(first.clone());
@@ -260,6 +266,33 @@ impl Progress for LineTasks {
 
     fn batch_done(&self, number: u64, _marker: &Marker) {
         self.done(number);
+    }
+}
+
+/// Counts for the metrics, and notes for each task what was done for it.
+impl Meter for LineTasks {
+    fn busy(&self, stage: Stage, took: Duration) {
+        self.core.metrics.busy(stage, took);
+    }
+
+    fn worked(&self, number: Option<u64>, stage: Stage, since: Instant, took: Duration) {
+        let state = self.state();
+        let found = match number {
+            Some(number) => state.tasks.iter().find(|batch| batch.number == number),
+            // Decoding begins with the batch that came last.
+            None => state.tasks.last(),
+        };
+        if let Some(trace) = found.and_then(|batch| batch.held.trace.as_ref()) {
+            trace.worked(stage, since, took);
+        }
+    }
+
+    fn batch(&self, timings: &Timings) {
+        self.core.metrics.batch(timings);
+    }
+
+    fn reused(&self, pixels: u64) {
+        self.core.metrics.reused(pixels);
     }
 }
 

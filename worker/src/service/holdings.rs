@@ -10,6 +10,8 @@ use clearfleet_common::job::{JobId, Lane, OwnerId, Task};
 use clearfleet_common::queue::Delivery;
 use tokio::sync::watch;
 
+use super::traced::TaskTrace;
+
 /// Why work on a task is ended before it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
@@ -63,6 +65,8 @@ pub(super) struct Held {
     pub(super) recall: Arc<Recall>,
     /// Since when it is held.
     pub(super) since: Instant,
+    /// What its span will say, where spans are collected.
+    pub(super) trace: Option<Arc<TaskTrace>>,
     delivery: Mutex<Option<Delivery>>,
     done: AtomicU64,
     total: AtomicU64,
@@ -119,6 +123,7 @@ impl Holdings {
                 attempt,
                 recall,
                 since: Instant::now(),
+                trace: TaskTrace::begin(),
                 delivery: Mutex::new(Some(delivery)),
                 done: AtomicU64::new(0),
                 total: AtomicU64::new(0),

@@ -33,17 +33,16 @@ const PIECE: usize = 256 << 10;
 
 /// Plans a video, or says that it is a picture.
 pub(super) fn plan(core: &Arc<Core>, held: &Held, record: &Record, exact: bool) -> Result<Outcome> {
-    let number = held.task.step.plan();
-    let job = core.context(record, number, &held.recall);
+    let job = core.context(record, held);
     let made = (|| {
         let kind = sniffed(&**job.source.bytes(), record, &core.limits)?;
         if matches!(kind, Kind::Still(_)) {
             return Ok(None);
         }
-        let probe = probe::probe(&job.source, &core.limits, &job.stop)?;
+        let probe = held.part("probe", || probe::probe(&job.source, &core.limits, &job.stop))?;
         products::thumbnail_of_video(&job, &probe);
         let request = request(core, record, &probe, kind, exact)?;
-        steps::plan(&job, &probe, &request).map(Some)
+        held.part("ledger", || steps::plan(&job, &probe, &request)).map(Some)
     })();
     match made.map_err(|e| of_source(&job, e))? {
         Some(plan) => summary(core, &held.task, &plan, exact).map(Outcome::Planned),
@@ -202,15 +201,16 @@ fn summary(core: &Core, task: &Task, plan: &Arc<Plan>, exact: bool) -> Result<Pl
 
 /// Puts a result together, stores it, reads it back.
 pub(super) fn assemble(core: &Arc<Core>, held: &Held, record: &Record, plan: &Arc<Plan>) -> Result<Outcome> {
-    let job = core.context(record, held.task.step.plan(), &held.recall);
+    let job = core.context(record, held);
     let scratch = Scratch::new(&core.scratch)?;
-    let made = probe::probe(&job.source, &core.limits, &job.stop)
-        .and_then(|probe| steps::assemble(&job, plan, &probe, scratch.path()));
+    let made = held
+        .part("probe", || probe::probe(&job.source, &core.limits, &job.stop))
+        .and_then(|probe| held.part("remux", || steps::assemble(&job, plan, &probe, scratch.path())));
     made.map_err(|e| of_source(&job, e))?;
     let format = format_of(plan.container);
-    let stored = store_result(core, &job, &scratch, format)?;
-    let checked = check_stored(core, &job, &stored, plan);
-    let delivered = checked.and_then(|()| deliver(core, &job, record, &stored, format.content_type()));
+    let stored = store_result(core, held, &job, &scratch, format)?;
+    let checked = held.part("check", || check_stored(core, &job, &stored, plan));
+    let delivered = checked.and_then(|()| deliver(core, held, &job, record, &stored, format.content_type()));
     let destination = delivered.inspect_err(|_| stored.take_back(core))?;
     Ok(Outcome::Finished {
         result: JobResult {
@@ -273,6 +273,7 @@ impl StoredResult {
 /// Stores a finished file as a result of the job, and reads it back: what is stored has the file's digest and length.
 pub(super) fn store_result(
     core: &Core,
+    held: &Held,
     job: &JobContext,
     scratch: &Scratch,
     format: OutputFormat,
@@ -282,16 +283,20 @@ pub(super) fn store_result(
     let mut file = std::fs::File::open(scratch.path()).map_err(unread)?;
     let expected = digest(&mut file, &job.stop)?;
     file.seek(SeekFrom::Start(0)).map_err(unread)?;
-    let mut object = core.store.write_as(key, format.content_type())?;
+    let store = match held.meter(&core.metrics) {
+        Some(meter) => Arc::new(core.store.metered(meter)),
+        None => Arc::clone(&core.store),
+    };
+    let mut object = store.write_as(key, format.content_type())?;
     copy(&mut file, &job.stop, |piece| {
         object.write_all(piece).map_err(|e| Error::write("the result", e))
     })?;
     let (bytes, sha256) = object.finish()?;
     let stored = StoredResult { key, bytes, sha256 };
-    let found = core
-        .store
-        .read(&key.to_string())
-        .and_then(|mut back| digest(&mut *back, &job.stop));
+    let found = held.part("read_back", || {
+        let mut back = core.store.read(&key.to_string())?;
+        digest(&mut *back, &job.stop)
+    });
     match found {
         Ok(found) if found == expected && found == (stored.bytes, stored.sha256.clone()) => Ok(stored),
         Ok((bytes, sha256)) => {

@@ -133,7 +133,7 @@ fn step_name(step: Step) -> &'static str {
     }
 }
 
-fn outcome_name(outcome: &Outcome) -> &'static str {
+pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Planned(_) | Outcome::BatchDone | Outcome::Finished { .. } | Outcome::Audited(_) => "done",
         Outcome::IsPicture | Outcome::IsVideo | Outcome::LedgerMismatch(_) => "planned_anew",

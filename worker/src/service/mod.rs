@@ -3,6 +3,7 @@
 //! * `receive` takes deliveries, `dispatch` judges them and starts their step, `settle` reports and acknowledges.
 //! * `audit`, `film`, `media`, `picture` and `preview` are the steps as tasks; `deliver`, `store` and `source` are their way to S3.
 //! * `turns` and `engine` share one engine between lanes, a frame at a time.
+//! * `traced` makes the spans of tasks, where spans are collected.
 //! * `announce`, `beat` and `watch` tell what the worker does, and hear what it should do no more; `known` is what was read
 //!   of records a moment ago.
 //!
@@ -30,6 +31,7 @@ mod settle;
 mod source;
 mod starts;
 mod store;
+mod traced;
 mod turns;
 mod watch;
 

@@ -24,7 +24,7 @@ pub(super) const INTERACTIVE_SECONDS: f64 = 60.0;
 pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Result<Outcome> {
     let since = Instant::now();
     let number = held.task.step.plan();
-    let job = core.context(record, number, &held.recall);
+    let job = core.context(record, held);
     let source = job.source.bytes();
     let Kind::Still(kind) = media::sniffed(&**source, record, &core.limits)? else {
         return Ok(Outcome::IsVideo);
@@ -45,10 +45,12 @@ pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Re
     let engine = core.engine.for_task(held.lane, held.task.owner, job.stop.clone());
     let progress = Tiles(Arc::clone(held));
     let (limits, stop) = (&core.limits, &job.stop);
-    let made = steps::picture(&**source, &request, &engine, limits, stop, &progress, &mut file)?;
+    let made = held.part("upscale", || {
+        steps::picture(&**source, &request, &engine, limits, stop, &progress, &mut file)
+    })?;
     drop(file);
-    let stored = media::store_result(core, &job, &scratch, format)?;
-    let delivered = deliver(core, &job, record, &stored, format.content_type());
+    let stored = media::store_result(core, held, &job, &scratch, format)?;
+    let delivered = deliver(core, held, &job, record, &stored, format.content_type());
     let destination = delivered.inspect_err(|_| stored.take_back(core))?;
     let plan = summary(core, record, number, format, &made, since.elapsed().as_secs_f64());
     Ok(Outcome::Finished {

@@ -25,7 +25,7 @@ use crate::{Error, Result};
 pub(super) fn preview(core: &Arc<Core>, held: &Arc<Held>, record: &Record, wanted: Preview) -> Result<Outcome> {
     let since = Instant::now();
     let number = held.task.step.plan();
-    let job = core.context(record, number, &held.recall);
+    let job = core.context(record, held);
     let made = make(core, held, record, wanted, &job).map_err(|e| media::of_source(&job, e))?;
     let Made {
         plan,
@@ -33,7 +33,7 @@ pub(super) fn preview(core: &Arc<Core>, held: &Arc<Held>, record: &Record, wante
         format,
         size,
     } = made;
-    let stored = media::store_result(core, &job, &scratch, format)?;
+    let stored = media::store_result(core, held, &job, &scratch, format)?;
     // All that led to it is of no use any more; where that stays, it goes with the job.
     let prefix = KeyPrefix::Plan(job.key);
     if let Err(error) = core.runtime.block_on(core.storage.delete_all(prefix)) {
@@ -88,7 +88,7 @@ fn make(core: &Arc<Core>, held: &Arc<Held>, record: &Record, wanted: Preview, jo
         let message = "a still picture has no preview: it is one step itself";
         return Err(Error::new(ErrorCode::SettingsInvalid, message));
     }
-    let probe = probe::probe(&job.source, &core.limits, &job.stop)?;
+    let probe = held.part("probe", || probe::probe(&job.source, &core.limits, &job.stop))?;
     let is_picture = wanted.frames == 1;
     let plan = plan(core, record, wanted, job, &probe, kind)?;
     let shown = Arc::new(Shown {
@@ -116,7 +116,7 @@ fn make(core: &Arc<Core>, held: &Arc<Held>, record: &Record, wanted: Preview, jo
             size,
         });
     }
-    steps::assemble(job, &plan, &probe, scratch.path())?;
+    held.part("remux", || steps::assemble(job, &plan, &probe, scratch.path()))?;
     let (format, size) = (media::format_of(plan.container), plan.video.target_size);
     Ok(Made {
         plan,

@@ -11,6 +11,7 @@ use clearfleet_common::queue::{QueueError, QueueName};
 use super::core::Core;
 use super::failure;
 use super::holdings::{Held, Why};
+use super::traced::{self, Ending};
 use crate::Error;
 
 /// Waits between attempts to report. What cannot be reported is not acknowledged: it comes again, to whomever, and is found
@@ -74,6 +75,7 @@ impl Core {
             };
             self.metrics.ended(held.task.step, outcome, held.since.elapsed());
             let done = matches!(outcome, Some(Outcome::BatchDone));
+            let ending = held.trace.is_some().then(|| Ending::of(&end));
             let acknowledge = match end {
                 End::Report(outcome) => self.report(held, *outcome).await,
                 End::Void => true,
@@ -92,6 +94,9 @@ impl Core {
                 }
             };
             tokio::join!(acknowledging, telling);
+            if let Some(ending) = ending {
+                traced::ended(self, held, ending);
+            }
         }
         self.end(&held.task).await;
         self.holdings.release(held);

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 
 use super::metrics::WorkerMetrics;
 use crate::media::serve::SourceBytes;
-use crate::steps::Stage;
+use crate::steps::{Meter, Stage};
 
 /// What is asked for where somebody begins to read: enough for the headers of most files.
 const FIRST_BLOCK: u64 = 1 << 20;
@@ -64,6 +64,7 @@ pub struct ObjectSource {
     len: u64,
     runtime: Handle,
     metrics: Option<Arc<WorkerMetrics>>,
+    meter: Option<Arc<dyn Meter>>,
     /// The ones used last at the end.
     blocks: Mutex<VecDeque<Block>>,
 }
@@ -94,14 +95,16 @@ impl ObjectSource {
             len,
             runtime,
             metrics: None,
+            meter: None,
             blocks: Mutex::default(),
         }
     }
 
-    /// The same, whose reads count.
+    /// The same, whose reads count, and are told of to whom it may concern.
     #[must_use]
-    pub(super) fn counted(mut self, metrics: Arc<WorkerMetrics>) -> Self {
+    pub(super) fn counted(mut self, metrics: Arc<WorkerMetrics>, meter: Option<Arc<dyn Meter>>) -> Self {
         self.metrics = Some(metrics);
+        self.meter = meter;
         self
     }
 
@@ -132,7 +135,7 @@ impl ObjectSource {
     /// Starts a read of these bytes, which goes on whoever waits for it.
     fn fetch(&self, range: Range<u64>) -> Shared<BoxFuture<'static, Fetched>> {
         let (storage, key, version) = (self.storage.clone(), Arc::clone(&self.key), self.version.clone());
-        let metrics = self.metrics.clone();
+        let (metrics, meter) = (self.metrics.clone(), self.meter.clone());
         let wanted = range.clone();
         let reading = self.runtime.spawn(async move {
             let since = Instant::now();
@@ -142,6 +145,9 @@ impl ObjectSource {
             let fetched = read(storage, key, version, wanted).await;
             if let Some(metrics) = &metrics {
                 metrics.once(Stage::Fetch, since.elapsed());
+            }
+            if let Some(meter) = &meter {
+                meter.worked(None, Stage::Fetch, since, since.elapsed());
             }
             fetched
         });

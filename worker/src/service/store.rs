@@ -11,18 +11,19 @@ use futures::TryStreamExt;
 use tokio::runtime::Handle;
 
 use super::metrics::WorkerMetrics;
-use crate::steps::{Created, ObjectWriter, Stage, Store};
+use crate::steps::{Created, Meter, ObjectWriter, Stage, Store};
 use crate::{Error, Result};
 
 /// What is gathered before it is handed to the runtime: an encoder writes in much smaller pieces.
 const PIECE: usize = 256 << 10;
 
 /// The store that workers of the fleet share. Its calls wait for the runtime, so they come from threads of our own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct ObjectStore {
     storage: Storage,
     runtime: Handle,
     metrics: Arc<WorkerMetrics>,
+    meter: Option<Arc<dyn Meter>>,
 }
 
 impl ObjectStore {
@@ -32,6 +33,15 @@ impl ObjectStore {
             storage,
             runtime,
             metrics,
+            meter: None,
+        }
+    }
+
+    /// The same, which tells this meter too how long segments take to be written.
+    pub(super) fn metered(&self, meter: Arc<dyn Meter>) -> Self {
+        Self {
+            meter: Some(meter),
+            ..self.clone()
         }
     }
 
@@ -48,6 +58,10 @@ impl ObjectStore {
     /// # Errors
     /// As [`Store::put`].
     pub(super) fn write_at(&self, key: &str, content_type: &str) -> Result<Box<dyn ObjectWriter>> {
+        self.begin(key, content_type, None)
+    }
+
+    fn begin(&self, key: &str, content_type: &str, batch: Option<u64>) -> Result<Box<dyn ObjectWriter>> {
         let since = Instant::now();
         let started = self.runtime.block_on(self.storage.write_at(key, content_type));
         Ok(Box::new(Writer {
@@ -55,6 +69,9 @@ impl ObjectStore {
             piece: BytesMut::with_capacity(PIECE),
             runtime: self.runtime.clone(),
             metrics: Arc::clone(&self.metrics),
+            meter: self.meter.clone(),
+            batch,
+            since,
             busy: since.elapsed(),
         }))
     }
@@ -106,7 +123,11 @@ impl Store for ObjectStore {
     }
 
     fn write(&self, key: ObjectKey) -> Result<Box<dyn ObjectWriter>> {
-        self.write_as(key, key.content_type())
+        let batch = match key {
+            ObjectKey::Segment(_, batch, _) => Some(batch),
+            _ => None,
+        };
+        self.begin(&key.to_string(), key.content_type(), batch)
     }
 
     fn read(&self, key: &str) -> Result<Box<dyn Read + Send>> {
@@ -138,6 +159,10 @@ struct Writer {
     piece: BytesMut,
     runtime: Handle,
     metrics: Arc<WorkerMetrics>,
+    meter: Option<Arc<dyn Meter>>,
+    /// The batch whose segment it is.
+    batch: Option<u64>,
+    since: Instant,
     /// How long whoever writes has waited for the store.
     busy: Duration,
 }
@@ -171,16 +196,23 @@ impl Write for Writer {
 impl ObjectWriter for Writer {
     fn finish(mut self: Box<Self>) -> Result<(u64, String)> {
         self.hand_on().map_err(failed)?;
-        let since = Instant::now();
+        let finishing = Instant::now();
         let Self {
             object,
             runtime,
             metrics,
+            meter,
+            batch,
+            since,
             busy,
             ..
         } = *self;
         let written = runtime.block_on(object.finish()).map_err(failed)?;
-        metrics.once(Stage::Upload, busy + since.elapsed());
+        let busy = busy + finishing.elapsed();
+        metrics.once(Stage::Upload, busy);
+        if let Some(meter) = &meter {
+            meter.worked(batch, Stage::Upload, since, busy);
+        }
         Ok((written.bytes, written.sha256))
     }
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clearfleet_common::job::Timings;
 
@@ -22,6 +22,10 @@ pub enum Stage {
 pub trait Meter: Send + Sync {
     /// A stage was busy for so long.
     fn busy(&self, _stage: Stage, _took: Duration) {}
+
+    /// A stage worked on a batch from `since` to now, and was busy for `took` of that; without a batch, on the one that is
+    /// being decoded.
+    fn worked(&self, _batch: Option<u64>, _stage: Stage, _since: Instant, _took: Duration) {}
 
     /// A batch is finished: this is what its stages took.
     fn batch(&self, _timings: &Timings) {}

@@ -172,7 +172,12 @@ impl<'a> Line<'a> {
             if next.is_none() && started.decoding.is_decoded() {
                 next = self.start_next(batches)?;
             }
-            self.job.meter.busy(Stage::Decode, started.decoding.take_busy());
+            let meter = &self.job.meter;
+            let busy = started.decoding.take_busy();
+            meter.busy(Stage::Decode, busy);
+            // The first frame comes after all that decoding begins with.
+            let since = if number == 0 { started.since } else { before };
+            meter.worked(Some(started.batch), Stage::Decode, since, busy);
             timings.decode_seconds += before.elapsed().as_secs_f64();
             let before = Instant::now();
             let target = self.frame(&source)?;
@@ -187,7 +192,9 @@ impl<'a> Line<'a> {
             });
             number += 1;
             self.sources.give(source);
-            timings.infer_seconds += before.elapsed().as_secs_f64();
+            let took = before.elapsed();
+            self.job.meter.worked(Some(started.batch), Stage::Infer, before, took);
+            timings.infer_seconds += took.as_secs_f64();
             let before = Instant::now();
             settling.send(Work::Frame(target))?;
             timings.encode_seconds += before.elapsed().as_secs_f64();
@@ -311,7 +318,7 @@ impl Settler {
                 Ok(Work::Frame(frame)) => {
                     let before = Instant::now();
                     encoding = encoding.frame(&frame)?;
-                    self.job.meter.busy(Stage::Encode, before.elapsed());
+                    self.encoded(before);
                     self.buffers.give(frame);
                 }
                 Ok(Work::Done(timings)) => break timings,
@@ -321,7 +328,7 @@ impl Settler {
         };
         let before = Instant::now();
         let (bytes, sha256) = encoding.finish()?.finish()?;
-        self.job.meter.busy(Stage::Encode, before.elapsed());
+        self.encoded(before);
         timings.encode_seconds += before.elapsed().as_secs_f64();
         timings.total_seconds = self.since.elapsed().as_secs_f64();
         let marker = Marker {
@@ -341,6 +348,12 @@ impl Settler {
         self.job.meter.batch(&marker.timings);
         self.progress.batch_done(self.batch, &marker);
         Ok(())
+    }
+
+    fn encoded(&self, since: Instant) {
+        let took = since.elapsed();
+        self.job.meter.busy(Stage::Encode, took);
+        self.job.meter.worked(Some(self.batch), Stage::Encode, since, took);
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
+use clearfleet_common::telemetry::trace::{self, Tracing};
 use clearfleet_worker::cli::process::stop_on_signals;
 use clearfleet_worker::{Error, Result};
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use service::Service;
 use super::exit::exit_code;
 use super::report::Reporter;
 
-/// What shutting down may take beyond the grace period of the work.
+/// What shutting down may take beyond the grace period of the work, its last spans included.
 const CLOSING: Duration = Duration::from_secs(15);
 
 /// Runs the command.
@@ -51,13 +52,18 @@ async fn serve(args: &ServeArgs) -> Result<()> {
     // First of all: a port that is taken is said before anything is opened.
     let listener = listen(args.listen).await?;
     let address = listener.local_addr().unwrap_or(args.listen);
-    let service = Service::start(args, &data_dir, address).await?;
+    let tracing = Tracing::start("clearfleet-api");
+    let service = Service::start(args, &data_dir, address, tracing.as_ref()).await?;
     say_listening(args, &data_dir, address);
     service.run(listener, &stop).await;
     tracing::info!("stopping; SIGTERM again ends at once");
-    let closed = tokio::time::timeout(args.grace + CLOSING, service.close(args.grace)).await;
+    let patience = args.grace + CLOSING.saturating_sub(trace::CLOSING);
+    let closed = tokio::time::timeout(patience, service.close(args.grace)).await;
     if closed.is_err() {
         tracing::warn!("the service did not close in time; what was acknowledged is safe");
+    }
+    if let Some(tracing) = tracing {
+        tracing.end().await;
     }
     Ok(())
 }

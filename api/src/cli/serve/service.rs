@@ -12,6 +12,7 @@ use clearfleet_common::schedule::Rules;
 use clearfleet_common::storage::Storage;
 use clearfleet_common::storage::embedded::{EmbeddedError, EmbeddedServer, EmbeddedStore};
 use clearfleet_common::telemetry::ProcessMetrics;
+use clearfleet_common::telemetry::trace::Tracing;
 use clearfleet_worker::media::codec::Ffmpeg;
 use clearfleet_worker::service::{Worker, WorkerConfig, WorkerHandle, WorkerMetrics};
 use clearfleet_worker::{Error, Result};
@@ -74,7 +75,12 @@ impl Service {
     /// # Errors
     /// `SettingsInvalid`, `WeightsInvalid`, `EngineFailed`, `FfmpegMissing`; `OutputUnwritable` for a data folder that
     /// cannot be used; `Internal`.
-    pub(super) async fn start(args: &ServeArgs, data_dir: &Path, address: SocketAddr) -> Result<Self> {
+    pub(super) async fn start(
+        args: &ServeArgs,
+        data_dir: &Path,
+        address: SocketAddr,
+        tracing: Option<&Tracing>,
+    ) -> Result<Self> {
         let (storage, embedded) = open_store(args, data_dir).await?;
         let Opened { queue, broker } = queue(args)?;
         let (stop, streams) = (CancellationToken::new(), CancellationToken::new());
@@ -99,6 +105,9 @@ impl Service {
             .with_metrics(Arc::new(ProcessMetrics::new()));
         if let Some(broker) = broker {
             state = state.with_metrics(broker);
+        }
+        if let Some(tracing) = tracing {
+            state = state.with_metrics(tracing.metrics());
         }
         tasks.spawn(shell.run(stop.clone()));
         tasks.spawn(sweep_daily(storage.clone(), args.retention.into(), stop.clone()));

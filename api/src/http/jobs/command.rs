@@ -17,7 +17,7 @@ use super::request::{SettingsInput, stretch};
 use crate::http::body::{JobPath, Json as JsonBody};
 use crate::http::error::ProblemBody;
 use crate::http::view::{JobView, PriorityName};
-use crate::http::{AppState, Caller, Problem};
+use crate::http::{AppState, Caller, Problem, traced};
 
 /// How often a command is tried while others change the record.
 const ROUNDS: u32 = 50;
@@ -32,6 +32,7 @@ async fn change(
     mut change: impl FnMut(&mut Record) -> Result<(), Problem>,
 ) -> Result<(Record, Version), Problem> {
     let owner = caller.owner;
+    traced::concerns(job);
     for round in 0..ROUNDS {
         let found = state.storage.record(owner, job).await?;
         let (mut record, version) = found
@@ -75,12 +76,24 @@ fn answer(state: &AppState, status: StatusCode, record: &Record) -> Answer {
     Ok((status, Json(view.ok_or_else(Problem::no_such_job)?)))
 }
 
+/// What is done of a job from now on is done for this request, and belongs into its trace.
+fn brought_back(record: &mut Record) {
+    record.trace = traced::here().or(record.trace.take());
+}
+
 async fn command(state: &AppState, caller: Caller, job: JobId, command: Command) -> Answer {
     let _room = match command {
         Command::Retry => Some(state.quotas.reserve(&caller, 0)?),
         _ => None,
     };
-    let (record, _) = change(state, caller, job, |record| Ok(record.want(command)?)).await?;
+    let (record, _) = change(state, caller, job, |record| {
+        record.want(command)?;
+        if command == Command::Retry {
+            brought_back(record);
+        }
+        Ok(())
+    })
+    .await?;
     tracing::info!(owner = %caller.owner, %job, %command, "job {job}: {command} is accepted");
     answer(state, StatusCode::ACCEPTED, &record)
 }
@@ -162,6 +175,7 @@ pub(super) async fn redo(
     let _room = state.quotas.reserve(&caller, 0)?;
     let (record, _) = change(&state, caller, job, |record| {
         record.want(Command::Redo)?;
+        brought_back(record);
         input.apply(&mut record.request)
     })
     .await?;

@@ -14,7 +14,7 @@ use super::upload::{Upload, Uploaded};
 use crate::http::body::{self, Pace, PacedBody, Query};
 use crate::http::error::ProblemBody;
 use crate::http::view::JobView;
-use crate::http::{AppState, Caller, Problem};
+use crate::http::{AppState, Caller, Problem, traced};
 
 /// Names the source of an upload that is the whole body; in UTF-8, percent-encoded or as it is.
 const NAME_HEADER: &str = "x-clearfleet-name";
@@ -288,7 +288,9 @@ pub(super) async fn write(state: &AppState, mut record: Record, start: Option<bo
     if start == Some(false) {
         record.state = State::Paused;
     }
+    record.trace = traced::here();
     let (owner, job) = (record.owner, record.id);
+    traced::concerns(job);
     match state.storage.create_record(&record).await? {
         Some(version) => {
             state.records.note(record.clone(), version);

@@ -9,6 +9,7 @@ mod objects;
 mod owners;
 mod problems;
 mod read;
+mod traces;
 mod world;
 
 use world::{ALICE, Answer, BOB, NOBODY, ROOT, World, png};
