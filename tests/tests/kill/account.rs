@@ -123,6 +123,19 @@ impl Account {
         }
     }
 
+    /// Jobs of which something was cut off so often, and did not end since.
+    pub(super) fn cut_off(&self, times: usize) -> BTreeSet<&str> {
+        let ended = |task: &Task| {
+            self.runs
+                .iter()
+                .any(|run| run.done.contains(task) || run.undone.contains(task))
+        };
+        let cut_off = |task: &Task| self.runs.iter().filter(|run| run.was_in_flight(task)).count();
+        let tasks = self.begun().into_keys();
+        let often = tasks.filter(|task| !ended(task) && cut_off(task) >= times);
+        often.map(|(job, _)| job.as_str()).collect()
+    }
+
     /// The most batches that were in flight when a run ended.
     pub(super) fn most_in_flight(&self) -> usize {
         let in_flight = |run: &Run| {

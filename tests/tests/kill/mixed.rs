@@ -26,6 +26,9 @@ const LEFT: usize = 15;
 /// A kill comes up to this long after two batches or pictures were done.
 const MOMENT_MS: u64 = 900;
 
+/// What was cut off this often is let end: at the fifth time it would be taken for what kills the server.
+const CUT_OFF: usize = 3;
+
 /// What of a job is known to whoever submitted it: by the key of its request.
 #[derive(Debug)]
 struct Submission {
@@ -112,7 +115,8 @@ impl Run {
         }
     }
 
-    /// Lets the server work, and kills it at a random moment that is at least two batches or pictures after its start.
+    /// Lets the server work, and kills it at a random moment that is at least two batches or pictures after its start, and
+    /// after the end of jobs that it was killed at too often.
     fn once(&mut self) {
         let client = self.server.client().clone();
         // By the log: a server that has just started does not know yet what others have finished. Up to two that were in
@@ -129,6 +133,9 @@ impl Run {
             let mut all = client.events("/v1/events", None);
             while finished(&client) < before + 2 {
                 all.next().expect("the stream goes on");
+            }
+            for job in self.account.cut_off(CUT_OFF) {
+                client.done(job);
             }
             std::thread::sleep(moment);
             let killed = self.server.kill();

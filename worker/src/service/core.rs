@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{ClassName, Plan, Record, Serves, WorkerId};
@@ -66,8 +65,6 @@ pub(super) struct Core {
     /// Plans do not change once they are written.
     pub(super) plans: Mutex<Vec<(PlanKey, Arc<Plan>)>>,
     pub(super) records: KnownRecords,
-    /// Of which plan the last pair of pictures was begun, and when.
-    pub(super) paired: Mutex<Option<(PlanKey, Instant)>>,
 }
 
 impl Core {

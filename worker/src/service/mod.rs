@@ -166,7 +166,6 @@ impl Worker {
             alone: tokio::sync::Mutex::default(),
             plans: Mutex::default(),
             records: KnownRecords::default(),
-            paired: Mutex::default(),
         });
         let receivers = start_receivers(&core, &config.lanes, config.media)?;
         let mut others = JoinSet::new();

@@ -7,8 +7,8 @@ mod tests;
 
 use std::io::{Cursor, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{JobId, Plan};
@@ -19,6 +19,7 @@ use image::{DynamicImage, RgbImage};
 
 pub(super) use self::rgb::Colours;
 use super::core::Core;
+use super::store::ObjectStore;
 use crate::media::input::source_arguments;
 use crate::media::probe::Probe;
 use crate::media::process::{Confinement, Launch, ProcessLimits, Program};
@@ -32,8 +33,6 @@ const THUMBNAIL: u32 = 320;
 const THUMBNAIL_OF: u64 = 100_000_000;
 /// How long ffmpeg may take for a thumbnail.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Pairs of one film are this far apart at least: whoever watches a film whose batches are shorter sees it move all the same.
-const PAIR_EVERY: Duration = Duration::from_millis(500);
 /// Width and height in pixels of the part of a frame that a pair shows at most.
 const PAIR: (u32, u32) = (960, 720);
 
@@ -135,7 +134,7 @@ fn webp(picture: &DynamicImage) -> Result<Vec<u8>> {
 /// Takes one frame of each batch, before and after, and stores both in one picture beside each other: the left half is
 /// the source, enlarged bicubically to the size of the result. Of large frames it is the middle, pixel by pixel.
 pub(super) struct PairTaker {
-    core: Arc<Core>,
+    store: Arc<ObjectStore>,
     key: PlanKey,
     colours: rgb::Colours,
     /// A pair is being made: one at a time, so that they never hold up the line.
@@ -145,9 +144,9 @@ pub(super) struct PairTaker {
 
 impl PairTaker {
     /// For the batches of one plan.
-    pub(super) fn new(core: &Arc<Core>, plan: &Plan, job: JobId, number: u32) -> Self {
+    pub(super) fn new(core: &Core, plan: &Plan, job: JobId, number: u32) -> Self {
         Self {
-            core: Arc::clone(core),
+            store: Arc::clone(&core.store),
             key: PlanKey { job, plan: number },
             colours: rgb::Colours::of(&plan.video),
             busy: Arc::default(),
@@ -155,20 +154,17 @@ impl PairTaker {
         }
     }
 
-    /// Takes the middle frame of a batch, unless another pair is still being made or was begun a moment ago.
+    /// Takes the middle frame of a batch, unless another pair is still being made.
     pub(super) fn look_at(&self, frames: &Frames<'_>) {
         if frames.number != frames.of / 2 || self.broken.get().is_some() || self.busy.swap(true, Ordering::AcqRel) {
             return;
-        }
-        if !self.is_due() {
-            return self.busy.store(false, Ordering::Release);
         }
         let target = rgb::Part::middle(frames.target_format.size, PAIR);
         let source = target.of_source(frames.source_format.size, frames.target_format.size);
         let before = self.colours.part(&frames.source_format, frames.source, source);
         let after = self.colours.part(&frames.target_format, frames.target, target);
         let (store, busy, broken) = (
-            Arc::clone(&self.core.store),
+            Arc::clone(&self.store),
             Arc::clone(&self.busy),
             Arc::clone(&self.broken),
         );
@@ -185,19 +181,6 @@ impl PairTaker {
         if std::thread::Builder::new().name("pair".to_owned()).spawn(make).is_err() {
             self.broken.get_or_init(|| ());
         }
-    }
-
-    /// Whether the film may have another pair now; if so, it is counted as begun.
-    fn is_due(&self) -> bool {
-        let (mut last, now) = (
-            self.core.paired.lock().unwrap_or_else(PoisonError::into_inner),
-            Instant::now(),
-        );
-        let is_due = last.is_none_or(|(key, at)| key != self.key || now - at >= PAIR_EVERY);
-        if is_due {
-            *last = Some((self.key, now));
-        }
-        is_due
     }
 }
 
