@@ -59,34 +59,38 @@ pub(super) async fn receive(core: Arc<Core>, queue: QueueName, inlet: Inlet) {
 /// Takes deliveries until the worker closes, or the queue breaks off.
 async fn take_all(core: &Arc<Core>, consumer: &mut dyn Consumer, inlet: &Inlet) -> Result<(), QueueError> {
     let mut next = take(core, consumer, inlet).await?;
-    while let Some(Taken { delivery, permit }) = next {
-        let lane = match inlet {
-            Inlet::Own(lane) => *lane,
-            Inlet::Bulk(_) => Lane::Bulk,
-        };
-        let held = match parse(&delivery.body) {
-            Ok(task) => {
-                let past = core.past(&task).await;
-                let alone = task.alone || past.wants_to_be_alone();
-                let held = core.holdings.hold(task, lane, alone, delivery);
-                match past.poison() {
-                    Some(error) => core.settle(&held, core.end_of(&held, Err(error))).await,
-                    None => begin(core, &held, inlet, permit).await,
-                }
-                Some(held)
-            }
-            Err(error) => {
-                refuse(core, delivery, &error).await;
-                None
-            }
-        };
-        next = match held {
+    while let Some(taken) = next {
+        next = match deal_with(core, taken, inlet).await {
             // Asked for before this one is acknowledged, the next comes at once, without a subscription of its own.
             Some(held) => tokio::join!(take(core, consumer, inlet), core.holdings.until_settled(&held)).0?,
             None => take(core, consumer, inlet).await?,
         };
     }
     Ok(())
+}
+
+/// Begins what a delivery asks for, or ends it; the task, if it is one. A permit that is not used is there for the next.
+async fn deal_with(core: &Arc<Core>, taken: Taken, inlet: &Inlet) -> Option<Arc<Held>> {
+    let Taken { delivery, permit } = taken;
+    let lane = match inlet {
+        Inlet::Own(lane) => *lane,
+        Inlet::Bulk(_) => Lane::Bulk,
+    };
+    let task = match parse(&delivery.body) {
+        Ok(task) => task,
+        Err(error) => {
+            refuse(core, delivery, &error).await;
+            return None;
+        }
+    };
+    let past = core.past(&task).await;
+    let alone = task.alone || past.wants_to_be_alone();
+    let held = core.holdings.hold(task, lane, alone, delivery);
+    match past.poison() {
+        Some(error) => core.settle(&held, core.end_of(&held, Err(error))).await,
+        None => begin(core, &held, inlet, permit).await,
+    }
+    Some(held)
 }
 
 /// A delivery, and for a bulk batch the bulk thread's permit to bring one.
