@@ -41,7 +41,7 @@ impl Core {
         }
         Ok(Verdict::Work(Box::new(Work {
             held: Arc::clone(held),
-            record: Arc::new(record),
+            record,
             kind: WorkKind::Audit { plan, batch },
         })))
     }

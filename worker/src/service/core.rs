@@ -13,7 +13,6 @@ use tokio::sync::{oneshot, watch};
 
 use super::engine::{SharedEngine, panic_message};
 use super::holdings::{Held, Holdings, Why};
-use super::known::KnownRecords;
 use super::metrics::WorkerMetrics;
 use super::source::ObjectSource;
 use super::store::{self, ObjectStore};
@@ -64,7 +63,6 @@ pub(super) struct Core {
     pub(super) alone: tokio::sync::Mutex<()>,
     /// Plans do not change once they are written.
     pub(super) plans: Mutex<Vec<(PlanKey, Arc<Plan>)>>,
-    pub(super) records: KnownRecords,
 }
 
 impl Core {

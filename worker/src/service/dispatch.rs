@@ -8,7 +8,6 @@ use clearfleet_common::config::Deadlines;
 use clearfleet_common::job::{FORMAT_VERSION, Lane, Outcome, Plan, Record, State, Step, Task};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::audit::audit;
 use super::core::{Core, on_thread};
@@ -22,7 +21,7 @@ use crate::{Error, Result};
 /// A task that is to be worked on.
 pub(super) struct Work {
     pub(super) held: Arc<Held>,
-    pub(super) record: Arc<Record>,
+    pub(super) record: Record,
     pub(super) kind: WorkKind,
 }
 
@@ -113,8 +112,9 @@ impl Core {
             job: task.job,
             plan: task.step.plan(),
         };
+        let record = self.storage.record(task.owner, task.job).await.map_err(store::failed)?;
+        let record = record.map(|(record, _)| record).filter(|record| counts(record, task));
         let is_batch = matches!(task.step, Step::Upscale { .. });
-        let record = self.record_for(task, is_batch).await?;
         // The line looks for the marker of a batch that counts, when it comes to it.
         if !(is_batch && record.is_some())
             && let Some(outcome) = self.done_already(task, key).await?
@@ -135,7 +135,8 @@ impl Core {
                     let done = self.done_already(task, key).await?;
                     return Ok(Verdict::Settle(End::report(done.unwrap_or(Outcome::OtherFingerprint))));
                 }
-                WorkKind::Batch(Batch::new(Arc::clone(held), Arc::clone(&record), plan, batch))
+                let record = Arc::new(record.clone());
+                WorkKind::Batch(Batch::new(Arc::clone(held), record, plan, batch))
             }
             // Judged above.
             Step::Audit { .. } => return Ok(Verdict::Settle(End::Void)),
@@ -147,21 +148,6 @@ impl Core {
             record,
             kind,
         })))
-    }
-
-    /// The record of a task that counts; for a batch, it may have been read for the one before.
-    async fn record_for(&self, task: &Task, is_batch: bool) -> Result<Option<Arc<Record>>> {
-        let known = self.records.get(task.job).filter(|_| is_batch);
-        if let Some(record) = known.filter(|record| counts(record, task)) {
-            return Ok(Some(record));
-        }
-        let reading = Instant::now();
-        let stored = self.storage.record(task.owner, task.job).await.map_err(store::failed)?;
-        let record = stored.map(|(record, _)| Arc::new(record));
-        if let Some(record) = &record {
-            self.records.put(reading, Arc::clone(record));
-        }
-        Ok(record.filter(|record| counts(record, task)))
     }
 
     /// The report of a task whose object is there: a batch's marker, or a plan.

@@ -4,8 +4,7 @@
 //! * `audit`, `film`, `media`, `picture` and `preview` are the steps as tasks; `deliver`, `store` and `source` are their way to S3.
 //! * `turns` and `engine` share one engine between lanes, a frame at a time.
 //! * `traced` makes the spans of tasks, where spans are collected.
-//! * `announce`, `beat` and `watch` tell what the worker does, and hear what it should do no more; `known` is what was read
-//!   of records a moment ago.
+//! * `announce`, `beat` and `watch` tell what the worker does, and hear what it should do no more.
 //!
 //! Async code decides; decoding, engine and encoding run on threads of their own.
 
@@ -19,7 +18,6 @@ mod engine;
 mod failure;
 mod film;
 mod holdings;
-mod known;
 mod media;
 mod metrics;
 mod picture;
@@ -55,7 +53,6 @@ pub use self::engine::EngineBuilder;
 use self::engine::SharedEngine;
 use self::film::BulkThread;
 use self::holdings::{Holdings, Why};
-use self::known::KnownRecords;
 pub use self::metrics::WorkerMetrics;
 use self::receive::{Bulk, Inlet, receive};
 pub use self::source::ObjectSource;
@@ -165,7 +162,6 @@ impl Worker {
             phase: watched::Sender::new(Phase::Open),
             alone: tokio::sync::Mutex::default(),
             plans: Mutex::default(),
-            records: KnownRecords::default(),
         });
         let receivers = start_receivers(&core, &config.lanes, config.media)?;
         let mut others = JoinSet::new();

@@ -58,67 +58,41 @@ pub(super) async fn receive(core: Arc<Core>, queue: QueueName, inlet: Inlet) {
 
 /// Takes deliveries until the worker closes, or the queue breaks off.
 async fn take_all(core: &Arc<Core>, consumer: &mut dyn Consumer, inlet: &Inlet) -> Result<(), QueueError> {
-    let mut next = take(core, consumer, inlet).await?;
-    while let Some(taken) = next {
-        next = match deal_with(core, taken, inlet).await {
-            // Asked for before this one is acknowledged, the next comes at once, without a subscription of its own.
-            Some(held) => tokio::join!(take(core, consumer, inlet), core.holdings.until_settled(&held)).0?,
-            None => take(core, consumer, inlet).await?,
-        };
-    }
-    Ok(())
-}
-
-/// Begins what a delivery asks for, or ends it; the task, if it is one. A permit that is not used is there for the next.
-async fn deal_with(core: &Arc<Core>, taken: Taken, inlet: &Inlet) -> Option<Arc<Held>> {
-    let Taken { delivery, permit } = taken;
-    let lane = match inlet {
-        Inlet::Own(lane) => *lane,
-        Inlet::Bulk(_) => Lane::Bulk,
-    };
-    let task = match parse(&delivery.body) {
-        Ok(task) => task,
-        Err(error) => {
-            refuse(core, delivery, &error).await;
-            return None;
-        }
-    };
-    let past = core.past(&task).await;
-    let alone = task.alone || past.wants_to_be_alone();
-    let held = core.holdings.hold(task, lane, alone, delivery);
-    match past.poison() {
-        Some(error) => core.settle(&held, core.end_of(&held, Err(error))).await,
-        None => begin(core, &held, inlet, permit).await,
-    }
-    Some(held)
-}
-
-/// A delivery, and for a bulk batch the bulk thread's permit to bring one.
-struct Taken {
-    delivery: Delivery,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-/// Takes the next delivery, once it is wanted and the one before is settled; nothing if the worker closes.
-async fn take(core: &Arc<Core>, consumer: &mut dyn Consumer, inlet: &Inlet) -> Result<Option<Taken>, QueueError> {
     while core.is_open() {
         let permit = match inlet {
             Inlet::Own(_) => None,
             Inlet::Bulk(bulk) => tokio::select! {
                 permit = Arc::clone(&bulk.asks).acquire_owned() => permit.ok(),
-                () = core.until_closed() => return Ok(None),
+                () = core.until_closed() => return Ok(()),
             },
         };
         core.holdings.until(|all| !all.iter().any(|held| held.alone)).await;
         // Dropping the wait for a delivery loses none.
-        tokio::select! {
+        let delivery = tokio::select! {
             biased;
-            () = core.until_closed() => return Ok(None),
-            () = core.holdings.until(|all| all.iter().any(|held| held.alone)) => {}
-            delivery = consumer.next() => return Ok(Some(Taken { delivery: delivery?, permit })),
+            () = core.until_closed() => return Ok(()),
+            () = core.holdings.until(|all| all.iter().any(|held| held.alone)) => continue,
+            delivery = consumer.next() => delivery?,
+        };
+        let lane = match inlet {
+            Inlet::Own(lane) => *lane,
+            Inlet::Bulk(_) => Lane::Bulk,
+        };
+        match parse(&delivery.body) {
+            Ok(task) => {
+                let past = core.past(&task).await;
+                let alone = task.alone || past.wants_to_be_alone();
+                let held = core.holdings.hold(task, lane, alone, delivery);
+                match past.poison() {
+                    Some(error) => core.settle(&held, core.end_of(&held, Err(error))).await,
+                    None => begin(core, &held, inlet, permit).await,
+                }
+                core.holdings.until_settled(&held).await;
+            }
+            Err(error) => refuse(core, delivery, &error).await,
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Does what a delivery asks for, or hands it on; a bulk batch's permit is used up by then.
@@ -150,10 +124,8 @@ async fn begin(core: &Arc<Core>, held: &Arc<Held>, inlet: &Inlet, permit: Option
             if let Some(permit) = permit {
                 permit.forget();
             }
-            if held.alone {
-                // Only then may what waits behind it begin.
-                core.holdings.until_settled(&held).await;
-            }
+            // Only then may what waits behind an `alone` one begin.
+            core.holdings.until_settled(&held).await;
         }
         (work, _) => perform(core, work).await,
     }

@@ -54,11 +54,8 @@ pub(super) async fn watch(core: Arc<Core>) {
 impl Core {
     async fn hear(&self, event: &[u8]) {
         match serde_json::from_slice(event) {
-            Ok(Event::Changed { job, owner }) => {
-                self.records.changed(job);
-                if self.holdings.jobs().contains(&(owner, job)) {
-                    self.look_at(owner, job).await;
-                }
+            Ok(Event::Changed { job, owner }) if self.holdings.jobs().contains(&(owner, job)) => {
+                self.look_at(owner, job).await;
             }
             Ok(Event::Distrusted { worker }) if worker == self.id => self.distrust(),
             Ok(_) => {}
