@@ -108,7 +108,6 @@ load() {
     echo "the load on $server broke off" >&2
 }
 
-
 check_dashboards() {
     local at
     for at in "${!servers[@]}"; do

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -10,8 +11,11 @@ use opentelemetry_proto::tonic::trace::v1::{self as otlp, status::StatusCode};
 use prost::Message;
 use serde_json::{Value, json};
 
-use crate::DEADLINE;
-use crate::server::{Receiver, Reply};
+use crate::server::{Client, Receiver, Reply, Server};
+use crate::{DEADLINE, id_of};
+
+/// Where the caller is whose requests are traced: trace and span.
+pub const CALLER: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
 
 /// A collector on the loopback interface.
 #[derive(Clone, Debug)]
@@ -61,6 +65,34 @@ impl Collector {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", self.0.url("")),
             ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
         ]
+    }
+
+    /// The same server, which is told so.
+    #[must_use]
+    pub fn of(&self, server: Server) -> Server {
+        let environment = self.environment();
+        environment
+            .iter()
+            .fold(server, |server, (name, value)| server.env(name, value))
+    }
+
+    /// Submits a file as [`CALLER`]; the job's id.
+    ///
+    /// # Panics
+    /// If the file cannot be read, or the job is refused.
+    pub fn submit(client: &Client, file: &Path, parameters: &str) -> String {
+        let content = std::fs::read(file).expect("a file of the test's own");
+        let (trace, span) = CALLER;
+        let headers = [
+            ("content-type", "application/octet-stream"),
+            (
+                "x-clearfleet-name",
+                &*file.file_name().expect("a name").to_string_lossy(),
+            ),
+            ("traceparent", &format!("00-{trace}-{span}-01")),
+        ];
+        let answer = client.send("POST", &format!("/v1/jobs{parameters}"), &headers, &content);
+        id_of(&answer.expect(201).json())
     }
 
     /// How often somebody sent spans.

@@ -12,7 +12,7 @@ mod running;
 mod server;
 mod world;
 
-pub use collector::{Collector, Span, Traced};
+pub use collector::{CALLER, Collector, Span, Traced};
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
 pub use minio::Minio;

@@ -62,8 +62,8 @@ impl Call {
     pub fn of(program: &Path) -> Self {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
-            let name_text = name.to_string_lossy();
-            let ours = name_text.starts_with("CLEARFLEET_") || name_text.starts_with("OTEL_");
+            let text = name.to_string_lossy();
+            let ours = ["CLEARFLEET_", "OTEL_"].iter().any(|prefix| text.starts_with(prefix));
             if ours && name != "CLEARFLEET_FFMPEG" && name != "CLEARFLEET_FFPROBE" {
                 command.env_remove(name);
             }

@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use clearfleet_common::job::{JobId, TraceParent};
+use clearfleet_common::job::JobId;
 use clearfleet_common::telemetry::trace::{
     self, Context, FutureExt, KeyValue, SdkSpan, Span, SpanKind, Status, TraceContextExt,
 };
@@ -14,7 +14,7 @@ use clearfleet_common::telemetry::trace::{
 /// Routes that are asked again and again by who watches the process: their spans would tell nothing.
 const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Makes a request's span, a child of what its `traceparent` says, and lets what is done for it know: [`here`]. Where no
+/// Makes a request's span, a child of what its `traceparent` says, and lets what is done for it know: [`trace::current`]. Where no
 /// spans are collected, that is what came in.
 pub(super) async fn traced(request: Request, next: Next) -> Response {
     let parent = trace::parent(sole_header(request.headers()));
@@ -34,11 +34,6 @@ pub(super) async fn traced(request: Request, next: Next) -> Response {
     }
     span.end();
     response
-}
-
-/// Where in a trace what runs now belongs: in the span of its request.
-pub(super) fn here() -> Option<TraceParent> {
-    trace::current()
 }
 
 /// Notes in the request's span which job it is about.

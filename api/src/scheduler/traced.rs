@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use clearfleet_common::job::{Record, TraceParent};
-use clearfleet_common::telemetry::trace::{self, KeyValue, Span, SpanKind, Status};
+use clearfleet_common::telemetry::trace::{self, KeyValue, Span, SpanKind};
 
 /// A job has ended, and whoever asked to be told is told: this began at `began` and is done now. Where it is not done at
 /// the first attempt, or not by the first scheduler, there are as many spans.
@@ -24,17 +24,11 @@ pub(super) fn ended(record: &Record, began: SystemTime) {
         span.set_attribute(KeyValue::new("clearfleet.job.seconds", seconds));
     }
     if let Some(plan) = &record.plan {
-        span.set_attribute(KeyValue::new("clearfleet.batches", whole(plan.batches)));
-        span.set_attribute(KeyValue::new("clearfleet.frames", whole(plan.frames)));
+        span.set_attribute(KeyValue::new("clearfleet.batches", trace::whole(plan.batches)));
+        span.set_attribute(KeyValue::new("clearfleet.frames", trace::whole(plan.frames)));
     }
     if let Some(failure) = &record.failure {
-        span.set_attribute(KeyValue::new("error.type", failure.code.as_str()));
-        span.set_status(Status::error(failure.message.clone()));
+        trace::fail(&mut span, failure.code.as_str(), failure.message.clone());
     }
     span.end();
-}
-
-/// A number as attributes have them.
-fn whole(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! A job's data: what was asked, what is planned, which frames there are, which batches are done; and the messages about
 //! it. Knows no storage and no queue.
 
+mod announcement;
 mod failure;
 mod hook;
 mod id;
@@ -17,6 +18,7 @@ mod task;
 mod time;
 mod trace_parent;
 
+pub use announcement::{Announcement, Serves};
 pub use failure::Failure;
 pub use hook::{Hook, HookEvent};
 pub use id::{ClassName, IdError, JobId, OwnerId, WorkerId};
@@ -29,10 +31,7 @@ pub use request::{ObjectAddress, OutputFormat, Preview, Priority, Request, Setti
 pub use settings::{Codec, Container, EncodeSettings, ParseSettingError, Stretch};
 pub use state::{Command, IllegalCommand, State};
 pub use target::{Scale, Target, TargetError};
-pub use task::{
-    Announcement, Audited, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Serves, Step, Task,
-    Topic,
-};
+pub use task::{Audited, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Step, Task, Topic};
 pub use time::{Rational, TimeBase, TimeBaseError};
 pub use trace_parent::TraceParent;
 

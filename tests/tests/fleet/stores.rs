@@ -6,7 +6,16 @@ use clearfleet_tests::Minio;
 
 use super::faults::{BATCH, frames};
 use super::odds::Small;
-use super::{FRAMES, Fleet, batches_done, lossless};
+use super::{FRAMES, Fleet, Worker, batches_done, lossless};
+
+/// Waits until each of them was in want of the store.
+fn until_refused(workers: &[Worker]) {
+    for worker in workers {
+        worker.until(r#"clearfleet_storage_requests_total{outcome="failed"}"#, |failed| {
+            failed > 0.0
+        });
+    }
+}
 
 /// The store crashes and comes back. Batches that end meanwhile wait for it, or are done again; what it has stays done.
 #[test]
@@ -15,8 +24,7 @@ fn the_store_dies_and_comes_back() {
     let (server, workers, film) = fleet.at_work();
     let done = batches_done(&server.client().job(&film));
     fleet.store.kill();
-    // Nobody has a result to keep for a while, then both have.
-    std::thread::sleep(Duration::from_millis(1500));
+    until_refused(&workers);
     fleet.store.revive();
     server.client().done(&film);
     fleet.assert_film(&server, &film);
@@ -33,10 +41,10 @@ fn the_store_dies_and_comes_back() {
 fn the_way_to_the_store_hangs() {
     let Some(mut fleet) = Fleet::start() else { return };
     fleet.network();
-    let (server, _workers, film) = fleet.at_work();
+    let (server, workers, film) = fleet.at_work();
     let network = fleet.between();
     network.store.swallow();
-    std::thread::sleep(Duration::from_secs(17));
+    until_refused(&workers);
     network.store.pass();
     server.client().done(&film);
     fleet.assert_film(&server, &film);
@@ -70,11 +78,7 @@ fn the_store_is_full() {
     fleet.store = store;
     let (server, workers, film) = fleet.at_work();
     let filler = small.fill();
-    for worker in &workers {
-        worker.until(r#"clearfleet_storage_requests_total{outcome="failed"}"#, |failed| {
-            failed > 0.0
-        });
-    }
+    until_refused(&workers);
     std::fs::remove_file(filler).expect("the test's own file");
     let client = server.client();
     client.until(&film, |job| {

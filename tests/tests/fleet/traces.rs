@@ -2,20 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use clearfleet_tests::{Call, Collector, Server, Span, id_of};
+use clearfleet_tests::{CALLER, Call, Collector, Server, Span};
 
 use super::{Fleet, Worker};
-
-/// Where the caller is: trace and span.
-const CALLER: (&str, &str) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
 
 fn traced_server(fleet: &mut Fleet, collector: &Collector) -> Server {
     fleet.servers += 1;
     let data = fleet.world.path(format!("server-{}", fleet.servers));
-    let mut server = Server::prepared(&data, &fleet.options());
-    for (name, value) in collector.environment() {
-        server = server.env(name, &value);
-    }
+    let mut server = collector.of(Server::prepared(&data, &fleet.options()));
     server.start_again();
     server
 }
@@ -39,28 +33,15 @@ fn one_trace_leads_through_servers_and_workers() {
     let collector = Collector::start();
     let servers = [(); 2].map(|()| traced_server(&mut fleet, &collector));
     let workers = [(); 2].map(|()| traced_worker(&fleet, &collector));
-    let content = std::fs::read(fleet.world.path("film.mp4")).expect("a film");
-    let (trace, span) = CALLER;
-    let headers = [
-        ("content-type", "application/octet-stream"),
-        ("x-clearfleet-name", "film.mp4"),
-        ("traceparent", &format!("00-{trace}-{span}-01")),
-    ];
+    let film = fleet.world.path("film.mp4");
     // One of the two schedules, and either takes requests: jobs of both, so that one of them crosses.
     let jobs = servers.each_ref().map(|server| {
-        let path = "/v1/jobs?format=mkv&codec=ffv1";
-        let job = id_of(
-            &server
-                .client()
-                .send("POST", path, &headers, &content)
-                .expect(201)
-                .json(),
-        );
+        let job = Collector::submit(server.client(), &film, "?format=mkv&codec=ffv1");
         server.client().done(&job);
         job
     });
     let trace = collector.until(CALLER.0, |trace| {
-        trace.named("end").len() == 2 && trace.named("assemble").len() == 2 && trace.named("batch").len() == 20
+        trace.named("end").len() == 2 && trace.named("assemble").len() == 2 && trace.named("upscale").len() == 20
     });
     trace.assert_whole(CALLER.1);
     for job in &jobs {
@@ -71,13 +52,13 @@ fn one_trace_leads_through_servers_and_workers() {
         let tasks = trace.beneath(request);
         let of_name = |name: &str| tasks.named(name).iter().filter(of_job).count();
         assert_eq!(
-            ["plan", "batch", "assemble", "end"].map(of_name),
+            ["plan", "upscale", "assemble", "end"].map(of_name),
             [1, 10, 1, 1],
             "{tasks:#?}"
         );
     }
     let processes = |name: &str| -> BTreeSet<_> { trace.named(name).into_iter().map(process).collect() };
-    let batches = processes("batch");
+    let batches = processes("upscale");
     assert_eq!(batches.len(), workers.len(), "{batches:?}");
     assert!(
         batches.iter().all(|(service, _)| service == "clearfleet-worker"),

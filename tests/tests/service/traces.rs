@@ -3,11 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use clearfleet_tests::{Collector, Server, Span, Traced, World, film, id_of, photo};
+use clearfleet_tests::{CALLER, Collector, Server, Span, Traced, World, film, photo};
 use serde_json::{Value, json};
-
-/// Where the caller is: trace and span.
-const CALLER: (&str, &str) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
 
 /// What ending may take where a collector takes no spans: the three seconds that its last ones have, and what else a server
 /// needs that has nothing to do. A request may take ten.
@@ -24,10 +21,7 @@ impl Setting {
         let world = World::new();
         photo(&world.path("photo.png"));
         film(&world.path("film.mp4"), 50, &["-preset", "ultrafast"]);
-        let mut server = Server::prepared(&world.path("data"), args);
-        for (name, value) in collector.environment() {
-            server = server.env(name, &value);
-        }
+        let mut server = collector.of(Server::prepared(&world.path("data"), args));
         for (name, value) in more {
             server = server.env(name, value);
         }
@@ -37,22 +31,7 @@ impl Setting {
 
     /// Submits a file as somebody who traces; the job's id.
     fn submit(&self, name: &str, parameters: &str) -> String {
-        let content = std::fs::read(self.world.path(name)).expect("a file of the test's own");
-        let (trace, span) = CALLER;
-        let headers = [
-            ("content-type", "application/octet-stream"),
-            ("x-clearfleet-name", name),
-            ("traceparent", &format!("00-{trace}-{span}-01")),
-        ];
-        let path = format!("/v1/jobs{parameters}");
-        id_of(
-            &self
-                .server
-                .client()
-                .send("POST", &path, &headers, &content)
-                .expect(201)
-                .json(),
-        )
+        Collector::submit(self.server.client(), &self.world.path(name), parameters)
     }
 
     fn spans(&self, outcome: &str) -> f64 {
@@ -63,7 +42,7 @@ impl Setting {
 
 /// The batches that were finished.
 fn done(trace: &Traced) -> Vec<&Span> {
-    let mut done = trace.named("batch");
+    let mut done = trace.named("upscale");
     done.retain(|span| span.says("clearfleet.outcome") == "done");
     done
 }
@@ -92,7 +71,9 @@ fn one_trace_leads_from_the_request_to_the_result() {
     let tasks = trace.beneath(request);
     assert_eq!(
         tasks.names(),
-        ["assemble", "batch", "batch", "batch", "batch", "batch", "end", "plan"]
+        [
+            "assemble", "end", "plan", "upscale", "upscale", "upscale", "upscale", "upscale"
+        ]
     );
     batches_have_their_stages(&trace, &job);
     let beneath = |name: &str| trace.beneath(trace.one(name));
@@ -125,7 +106,7 @@ fn one_trace_leads_from_the_request_to_the_result() {
 fn batches_have_their_stages(trace: &Traced, job: &str) {
     let mut ranges = BTreeSet::new();
     let mut fetches = 0;
-    for batch in trace.named("batch") {
+    for batch in trace.named("upscale") {
         let number = batch.says("clearfleet.batch").as_u64().expect("a number");
         ranges.insert(number);
         for (name, value) in [
@@ -190,7 +171,7 @@ fn a_trace_goes_on_after_a_restart() {
         trace.named("end").len() == 1 && done(trace).len() == 2
     });
     trace.assert_whole(CALLER.1);
-    let batches = trace.named("batch");
+    let batches = trace.named("upscale");
     let returned: Vec<_> = batches.iter().filter(|span| span.error.is_some()).collect();
     assert!(!returned.is_empty(), "{trace:#?}");
     for span in returned {

@@ -16,9 +16,7 @@ use crate::steps::{self, pipeline_digest};
 
 /// Computes a batch again; the outcome says what that showed.
 pub(super) fn audit(core: &Core, held: &Held, record: &Record, plan: &Arc<Plan>, batch: u64) -> Result<Outcome> {
-    if let Some(frames) = usize::try_from(batch).ok().and_then(|batch| plan.batches.get(batch)) {
-        held.is_about(*frames);
-    }
+    held.is_about(plan, batch);
     let job = core.context(record, held);
     let engine = core.engine.for_task(held.lane, held.task.owner, job.stop.clone());
     steps::audit(&job, plan, &engine, batch, &core.scratch).map(Outcome::Audited)

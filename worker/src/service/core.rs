@@ -18,7 +18,7 @@ use super::source::ObjectSource;
 use super::store::{self, ObjectStore};
 use crate::media::codec::Codec;
 use crate::media::serve::{SourceBytes, SourceServer};
-use crate::steps::{JobContext, Meter, Store, read_json};
+use crate::steps::{JobContext, Meter, read_json};
 use crate::{Error, Result};
 
 /// Plans that are kept: a film's in work, and the next one's.
@@ -119,10 +119,7 @@ impl Core {
         let source = self.server.register(self.source(record, meter.clone()));
         let plan = held.task.step.plan();
         JobContext {
-            store: match &meter {
-                Some(meter) => Arc::new(self.store.metered(Arc::clone(meter))),
-                None => Arc::clone(&self.store) as Arc<dyn Store>,
-            },
+            store: Arc::new(self.store.metered(meter.clone())),
             key: PlanKey { job: record.id, plan },
             server: Arc::clone(&self.server),
             codec: Arc::clone(&self.codec),

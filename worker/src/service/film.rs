@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use clearfleet_common::job::{Marker, Outcome, Plan, Record, Timings};
+use clearfleet_common::job::{Marker, Outcome, Plan, Record};
 use clearfleet_common::telemetry::trace;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -12,8 +12,9 @@ use super::core::{Core, caught};
 use super::holdings::Held;
 use super::products::PairTaker;
 use super::settle::End;
+use super::traced::noting;
 use crate::Result;
-use crate::steps::{BATCH_DETAIL, Frames, Meter, Progress, Stage, upscale};
+use crate::steps::{BATCH_DETAIL, Frames, Progress, Stage, upscale};
 
 /// A batch that is to be upscaled.
 #[derive(Clone)]
@@ -27,9 +28,7 @@ pub(super) struct Batch {
 impl Batch {
     /// Batch `number` of a plan.
     pub(super) fn new(held: Arc<Held>, record: Arc<Record>, plan: Arc<Plan>, number: u64) -> Self {
-        if let Some(frames) = usize::try_from(number).ok().and_then(|number| plan.batches.get(number)) {
-            held.is_about(*frames);
-        }
+        held.is_about(&plan, number);
         Self {
             held,
             record,
@@ -139,7 +138,12 @@ pub(super) fn run_line(core: &Arc<Core>, first: &Batch, more: &mut dyn FnMut() -
     });
     let plan = Arc::clone(&first.plan);
     let result = caught(|| {
-        let meter = trace::is_on().then(|| Arc::clone(&line) as Arc<dyn Meter>);
+        let meter = trace::is_on().then(|| {
+            let line = Arc::clone(&line);
+            noting(&core.metrics, move |batch, stage, since, took| {
+                line.worked(batch, stage, since, took);
+            })
+        });
         let job = core.context_of(&first.record, &first.held, meter);
         let engine = core.engine.for_task(first.held.lane, task.owner, recall.stop().clone());
         let progress: Arc<dyn Progress> = Arc::clone(&line) as Arc<dyn Progress>;
@@ -185,6 +189,19 @@ impl LineTasks {
         let new = state.tasks.iter().all(|other| other.number != batch.number);
         state.tasks.push(batch);
         new
+    }
+
+    /// Notes what was done for a task.
+    fn worked(&self, number: Option<u64>, stage: Stage, since: Instant, took: Duration) {
+        let state = self.state();
+        let found = match number {
+            Some(number) => state.tasks.iter().find(|batch| batch.number == number),
+            // Decoding begins with the batch that came last.
+            None => state.tasks.last(),
+        };
+        if let Some(trace) = found.and_then(|batch| batch.held.trace.as_ref()) {
+            trace.worked(stage, since, took);
+        }
     }
 
     fn take(&self, number: u64) -> Vec<Batch> {
@@ -266,33 +283,6 @@ impl Progress for LineTasks {
 
     fn batch_done(&self, number: u64, _marker: &Marker) {
         self.done(number);
-    }
-}
-
-/// Counts for the metrics, and notes for each task what was done for it.
-impl Meter for LineTasks {
-    fn busy(&self, stage: Stage, took: Duration) {
-        self.core.metrics.busy(stage, took);
-    }
-
-    fn worked(&self, number: Option<u64>, stage: Stage, since: Instant, took: Duration) {
-        let state = self.state();
-        let found = match number {
-            Some(number) => state.tasks.iter().find(|batch| batch.number == number),
-            // Decoding begins with the batch that came last.
-            None => state.tasks.last(),
-        };
-        if let Some(trace) = found.and_then(|batch| batch.held.trace.as_ref()) {
-            trace.worked(stage, since, took);
-        }
-    }
-
-    fn batch(&self, timings: &Timings) {
-        self.core.metrics.batch(timings);
-    }
-
-    fn reused(&self, pixels: u64) {
-        self.core.metrics.reused(pixels);
     }
 }
 

@@ -283,10 +283,7 @@ pub(super) fn store_result(
     let mut file = std::fs::File::open(scratch.path()).map_err(unread)?;
     let expected = digest(&mut file, &job.stop)?;
     file.seek(SeekFrom::Start(0)).map_err(unread)?;
-    let store = match held.meter(&core.metrics) {
-        Some(meter) => Arc::new(core.store.metered(meter)),
-        None => Arc::clone(&core.store),
-    };
+    let store = core.store.metered(held.meter(&core.metrics));
     let mut object = store.write_as(key, format.content_type())?;
     copy(&mut file, &job.stop, |piece| {
         object.write_all(piece).map_err(|e| Error::write("the result", e))

@@ -123,7 +123,7 @@ impl Meter for WorkerMetrics {
     }
 }
 
-fn step_name(step: Step) -> &'static str {
+pub(super) fn step_name(step: Step) -> &'static str {
     match step {
         Step::Plan { .. } => "plan",
         Step::Upscale { .. } => "upscale",

@@ -45,7 +45,7 @@ pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Re
     let engine = core.engine.for_task(held.lane, held.task.owner, job.stop.clone());
     let progress = Tiles(Arc::clone(held));
     let (limits, stop) = (&core.limits, &job.stop);
-    let made = held.part("upscale", || {
+    let made = held.part("compute", || {
         steps::picture(&**source, &request, &engine, limits, stop, &progress, &mut file)
     })?;
     drop(file);

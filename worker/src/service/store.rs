@@ -38,11 +38,8 @@ impl ObjectStore {
     }
 
     /// The same, which tells this meter too how long segments take to be written.
-    pub(super) fn metered(&self, meter: Arc<dyn Meter>) -> Self {
-        Self {
-            meter: Some(meter),
-            ..self.clone()
-        }
+    pub(super) fn metered(&self, meter: Option<Arc<dyn Meter>>) -> Self {
+        Self { meter, ..self.clone() }
     }
 
     /// Starts a large object of this media type.

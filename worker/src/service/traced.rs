@@ -11,12 +11,12 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use clearfleet_common::job::{FrameRange, Outcome, Step, Timings, TraceParent};
-use clearfleet_common::telemetry::trace::{self, Context, KeyValue, Span, SpanKind, Status, TraceContextExt};
+use clearfleet_common::job::{FrameRange, Outcome, Plan, Timings, TraceParent};
+use clearfleet_common::telemetry::trace::{self, Context, KeyValue, Span, SpanKind, TraceContextExt};
 
 use super::core::Core;
 use super::holdings::Held;
-use super::metrics::{WorkerMetrics, outcome_name};
+use super::metrics::{WorkerMetrics, outcome_name, step_name};
 use super::settle::End;
 use crate::Result;
 use crate::steps::{Meter, Stage};
@@ -99,29 +99,39 @@ impl Held {
         done
     }
 
-    /// Says which frames it is about.
-    pub(super) fn is_about(&self, frames: FrameRange) {
-        if let Some(trace) = &self.trace {
+    /// Says which batch it is about.
+    pub(super) fn is_about(&self, plan: &Plan, batch: u64) {
+        let frames = usize::try_from(batch).ok().and_then(|batch| plan.batches.get(batch));
+        if let (Some(trace), Some(frames)) = (&self.trace, frames) {
             // It is about the same ones, however often it is said.
-            let _ = trace.frames.set(frames);
+            let _ = trace.frames.set(*frames);
         }
     }
 
     /// What a step tells of its stages, beside counting them; nothing where no spans are collected.
     pub(super) fn meter(&self, metrics: &Arc<WorkerMetrics>) -> Option<Arc<dyn Meter>> {
         let trace = Arc::clone(self.trace.as_ref()?);
-        let metrics = Arc::clone(metrics);
-        Some(Arc::new(TaskMeter { metrics, trace }))
+        Some(noting(metrics, move |_, stage, since, took| {
+            trace.worked(stage, since, took);
+        }))
     }
 }
 
-/// Counts the stages of one task, and notes them.
-struct TaskMeter {
-    metrics: Arc<WorkerMetrics>,
-    trace: Arc<TaskTrace>,
+/// Counts for the metrics, and tells `worked` what [`Meter::worked`] is told.
+pub(super) fn noting(
+    metrics: &Arc<WorkerMetrics>,
+    worked: impl Fn(Option<u64>, Stage, Instant, Duration) + Send + Sync + 'static,
+) -> Arc<dyn Meter> {
+    let metrics = Arc::clone(metrics);
+    Arc::new(Noting { metrics, worked })
 }
 
-impl Meter for TaskMeter {
+struct Noting<F> {
+    metrics: Arc<WorkerMetrics>,
+    worked: F,
+}
+
+impl<F: Fn(Option<u64>, Stage, Instant, Duration) + Send + Sync> Meter for Noting<F> {
     fn busy(&self, stage: Stage, took: Duration) {
         self.metrics.busy(stage, took);
     }
@@ -134,8 +144,8 @@ impl Meter for TaskMeter {
         self.metrics.reused(pixels);
     }
 
-    fn worked(&self, _batch: Option<u64>, stage: Stage, since: Instant, took: Duration) {
-        self.trace.worked(stage, since, took);
+    fn worked(&self, batch: Option<u64>, stage: Stage, since: Instant, took: Duration) {
+        (self.worked)(batch, stage, since, took);
     }
 }
 
@@ -181,12 +191,14 @@ pub(super) fn ended(core: &Core, held: &Held, ending: Ending) {
     let Some(noted) = &held.trace else { return };
     let task = &held.task;
     let parent = trace::parent(task.trace.as_ref().map(TraceParent::as_str));
-    let Some(mut span) = trace::begin(span_name(task.step), SpanKind::Consumer, noted.began, &parent) else {
+    let Some(mut span) = trace::begin(step_name(task.step), SpanKind::Consumer, noted.began, &parent) else {
         return;
     };
     span.set_attributes(attributes(core, held, noted));
     span.set_attribute(KeyValue::new("clearfleet.outcome", ending.outcome));
-    fail(&mut span, ending.error);
+    if let Some((code, why)) = ending.error {
+        trace::fail(&mut span, code, why);
+    }
     let context = parent.with_span(span);
     for part in std::mem::take(&mut *noted.parts.lock().unwrap_or_else(PoisonError::into_inner)) {
         noted.make(part, &context);
@@ -200,31 +212,15 @@ impl TaskTrace {
             return;
         };
         span.set_attribute(KeyValue::new("clearfleet.busy_seconds", part.busy.as_secs_f64()));
-        fail(&mut span, part.error);
+        if let Some((code, why)) = part.error {
+            trace::fail(&mut span, code, why);
+        }
         span.end_with_timestamp(self.at(part.last));
-    }
-}
-
-fn fail(span: &mut impl Span, error: Option<(&'static str, String)>) {
-    if let Some((code, why)) = error {
-        span.set_attribute(KeyValue::new("error.type", code));
-        span.set_status(Status::error(why));
-    }
-}
-
-fn span_name(step: Step) -> &'static str {
-    match step {
-        Step::Plan { .. } => "plan",
-        Step::Upscale { .. } => "batch",
-        Step::Assemble { .. } => "assemble",
-        Step::Picture { .. } => "picture",
-        Step::Audit { .. } => "audit",
     }
 }
 
 fn attributes(core: &Core, held: &Held, noted: &TaskTrace) -> Vec<KeyValue> {
     let task = &held.task;
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let mut attributes = vec![
         KeyValue::new("clearfleet.job", task.job.to_string()),
         KeyValue::new("clearfleet.owner", task.owner.to_string()),
@@ -232,15 +228,15 @@ fn attributes(core: &Core, held: &Held, noted: &TaskTrace) -> Vec<KeyValue> {
         KeyValue::new("clearfleet.class", core.class.to_string()),
         KeyValue::new("clearfleet.lane", <&str>::from(held.lane)),
         KeyValue::new("clearfleet.plan", i64::from(task.step.plan())),
-        KeyValue::new("clearfleet.generation", whole(task.generation)),
+        KeyValue::new("clearfleet.generation", trace::whole(task.generation)),
         KeyValue::new("clearfleet.attempt", i64::from(held.attempt)),
     ];
     if let Some(batch) = task.step.batch() {
-        attributes.push(KeyValue::new("clearfleet.batch", whole(batch)));
+        attributes.push(KeyValue::new("clearfleet.batch", trace::whole(batch)));
     }
     if let Some(frames) = noted.frames.get() {
-        attributes.push(KeyValue::new("clearfleet.frames.start", whole(frames.start())));
-        attributes.push(KeyValue::new("clearfleet.frames.end", whole(frames.end())));
+        attributes.push(KeyValue::new("clearfleet.frames.start", trace::whole(frames.start())));
+        attributes.push(KeyValue::new("clearfleet.frames.end", trace::whole(frames.end())));
     }
     attributes
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{Command, JobId, Priority, Record, Request, State};
 use clearfleet_common::storage::{ObjectKey, Version};
+use clearfleet_common::telemetry::trace;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -78,7 +79,7 @@ fn answer(state: &AppState, status: StatusCode, record: &Record) -> Answer {
 
 /// What is done of a job from now on is done for this request, and belongs into its trace.
 fn brought_back(record: &mut Record) {
-    record.trace = traced::here().or(record.trace.take());
+    record.trace = trace::current().or(record.trace.take());
 }
 
 async fn command(state: &AppState, caller: Caller, job: JobId, command: Command) -> Answer {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{JobId, Record, Source, SourceKind, SourceLocation, State};
 use clearfleet_common::storage::StorageError;
+use clearfleet_common::telemetry::trace;
 use jiff::Timestamp;
 
 use super::idempotency::{self, Reserved};
@@ -288,7 +289,7 @@ pub(super) async fn write(state: &AppState, mut record: Record, start: Option<bo
     if start == Some(false) {
         record.state = State::Paused;
     }
-    record.trace = traced::here();
+    record.trace = trace::current();
     let (owner, job) = (record.owner, record.id);
     traced::concerns(job);
     match state.storage.create_record(&record).await? {

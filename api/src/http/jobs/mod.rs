@@ -51,7 +51,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// The caller's job. One that is to be deleted is there no more.
 async fn job_of(state: &AppState, caller: Caller, job: JobId) -> Result<Arc<Snapshot>, Problem> {
-    let found = state.records.find(caller.owner, job).await?;
+    visible(state.records.find(caller.owner, job).await?)
+}
+
+fn visible(found: Option<Arc<Snapshot>>) -> Result<Arc<Snapshot>, Problem> {
     let found = found.filter(|snapshot| snapshot.record.apparent_state().is_some());
     found.ok_or_else(Problem::no_such_job)
 }
@@ -68,6 +71,5 @@ async fn job_that(
     if has(&known.record) {
         return Ok(known);
     }
-    state.records.read_now(caller.owner, job).await?;
-    job_of(state, caller, job).await
+    visible(state.records.read_now(caller.owner, job).await?)
 }

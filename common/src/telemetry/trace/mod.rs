@@ -48,6 +48,17 @@ pub fn begin(
     Some(tracer.build_with_context(span, parent))
 }
 
+/// Says of a span that it failed: a code, and why, for a person.
+pub fn fail(span: &mut impl Span, code: &'static str, why: String) {
+    span.set_attribute(KeyValue::new("error.type", code));
+    span.set_status(Status::error(why));
+}
+
+/// A number as attributes have them: what does not fit is the largest.
+pub fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// What a header says, as the parent of spans; of one that says nothing, or cannot be read, they begin a trace.
 pub fn parent(header: Option<&str>) -> Context {
     TraceContextPropagator::new().extract_with_context(&Context::new(), &Header(header))
