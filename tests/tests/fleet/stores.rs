@@ -64,8 +64,8 @@ fn the_store_is_slow() {
     assert_eq!(frames(&workers), FRAMES as f64, "a batch was done twice");
 }
 
-/// A store without space takes nothing, not even a word that it is so. When it has some, the job goes on, by itself or
-/// when somebody says so, with what was finished before.
+/// A store without space takes nothing, not even a word that it is so. When it has some, the job is paused, says why, and
+/// goes on when it is told to, with what was finished before.
 #[test]
 fn the_store_is_full() {
     let Some(mut fleet) = Fleet::start() else { return };
@@ -78,16 +78,14 @@ fn the_store_is_full() {
     fleet.store = store;
     let (server, workers, film) = fleet.at_work();
     let filler = small.fill();
-    until_refused(&workers);
+    let has_failed = |worker: &Worker| worker.metric(r#"clearfleet_worker_tasks_total{outcome="failed"}"#) > 0.0;
+    fleet.until(|| workers.iter().any(has_failed).then_some(()));
     std::fs::remove_file(filler).expect("the test's own file");
     let client = server.client();
-    client.until(&film, |job| {
-        if job["state"] == "paused" {
-            assert!(job["notes"].to_string().contains("space"), "{job:#}");
-            client.command(&film, "resume");
-        }
-        job["state"] == "done"
-    });
+    let paused = client.until(&film, |job| job["state"] == "paused");
+    assert!(paused["notes"].to_string().contains("no space"), "{paused:#}");
+    client.command(&film, "resume");
+    client.done(&film);
     fleet.assert_film(&server, &film);
     let most = (FRAMES + 4 * BATCH) as f64;
     assert!(frames(&workers) <= most, "{} frames", frames(&workers));
