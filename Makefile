@@ -15,7 +15,7 @@ export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 
 dockerfiles := $(wildcard deploy/*/Dockerfile deploy/*/*.Dockerfile)
 scripts := .ci/run deploy/setup.sh deploy/await.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/cluster.sh deploy/cluster/parts.sh \
-	deploy/cluster-test.sh deploy/compose-test.sh deploy/compose-test/engine.sh deploy/deb/worker-scripts/postinst \
+	deploy/cluster-test.sh deploy/compose-test.sh deploy/docker/engine.sh deploy/deb/worker-scripts/postinst \
 	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/previous.sh deploy/prometheus/check.sh k8s/check.sh
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log

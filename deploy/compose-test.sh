@@ -15,8 +15,8 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/clearfleet
 readonly programs=${CARGO_TARGET_DIR:-$cache/target}/debug
 readonly tools=${CLEARFLEET_TOOLS:-$cache/tools}
 readonly photo=$root/deploy/demo/photo.png clip=$root/deploy/demo/clip.mp4
-# shellcheck source=deploy/compose-test/engine.sh
-. "$root/deploy/compose-test/engine.sh"
+# shellcheck source=deploy/docker/engine.sh
+. "$root/deploy/docker/engine.sh"
 
 scratch=$(mktemp -d)
 readonly scratch project=clearfleet-test-$$

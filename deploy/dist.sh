@@ -4,7 +4,8 @@
 #
 #   deploy/dist.sh [--images] [--programs DIR] [DIR]
 #
-#   --images         also docker images of the same programs: clearfleet/api:VERSION, clearfleet/worker:VERSION
+#   --images         also docker images of the same programs, clearfleet/api:VERSION and clearfleet/worker:VERSION, in the engine
+#                    that answers (as root one is started where there is none) and as a file that `docker load` takes
 #   --programs DIR   other programs than those that `cargo build --release` made
 #   DIR              in place of dist/ in the clone; what is there is replaced
 #
@@ -38,7 +39,10 @@ done
 programs=$(cd "$programs" && pwd)
 scratch=$(mktemp -d)
 readonly scratch
-trap 'rm -rf "$scratch"' EXIT
+# shellcheck source=deploy/docker/engine.sh
+. "$root/deploy/docker/engine.sh"
+engine_pid=
+trap 'engine_stop; rm -rf "$scratch"' EXIT
 
 cd "$root"
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -101,15 +105,45 @@ cuda() {
 }
 
 docker_images() {
-    local target context=$scratch/context
+    local target image base context=$scratch/context made=()
+    engine_start "$cache/docker" "$scratch"
+    base=$(base_image)
     mkdir -p "$context"
     cp -r "$scratch/target/release" "$context/bin"
     for target in api worker; do
-        DOCKER_BUILDKIT=1 docker build --quiet --file deploy/docker/Dockerfile --target "$target" --build-arg PROGRAMS=prebuilt \
-            --build-arg BASE_IMAGE="${BASE_IMAGE:-debian:bookworm-slim}" --build-arg VERSION="$version" \
-            --tag "${CLEARFLEET_REGISTRY:-clearfleet}/$target:$version" "$context" >/dev/null
-        say "image ${CLEARFLEET_REGISTRY:-clearfleet}/$target:$version"
+        image=${CLEARFLEET_REGISTRY:-clearfleet}/$target:$version
+        "$docker_cli" build --quiet --network host --file deploy/docker/Dockerfile --target "$target" \
+            --build-arg PROGRAMS=prebuilt --build-arg BASE_IMAGE="$base" --build-arg VERSION="$version" \
+            --tag "$image" "$context" >/dev/null
+        says_its_version "$image"
+        made+=("$image")
+        say "image $image on $base"
     done
+    "$docker_cli" save "${made[@]}" | gzip -n >"$out/clearfleet-$version-images.tar.gz"
+    engine_stop
+}
+
+# What images are built on: BASE_IMAGE, else Debian's slim one of a registry, else one that is made here.
+base_image() {
+    local slim=debian:bookworm-slim
+    if [ -n "${BASE_IMAGE-}" ]; then
+        echo "$BASE_IMAGE"
+    elif "$docker_cli" image inspect "$slim" >/dev/null 2>&1 || timeout 120 "$docker_cli" pull --quiet "$slim" >/dev/null 2>&1; then
+        echo "$slim"
+    else
+        debian bookworm >&2
+        echo clearfleet-test/debian:bookworm
+    fi
+}
+
+# An image is run as an operator would run it: read-only, without a network.
+says_its_version() {
+    local said
+    said=$("$docker_cli" run --rm --read-only --network none "$1" --version)
+    case $said in
+        *" $version"*) ;;
+        *) fail "$1 says $said, and not $version" ;;
+    esac
 }
 
 if [ -n "$(git status --porcelain)" ]; then say "there are changes that are not committed: what is made is of no commit"; fi
@@ -121,6 +155,6 @@ tarball
 debian_packages
 bills_of_materials
 cuda
-(cd "$out" && sha256sum -- clearfleet* >SHA256SUMS)
 if [ "$images" = yes ]; then docker_images; fi
+(cd "$out" && sha256sum -- clearfleet* >SHA256SUMS)
 "$root/deploy/dist-test.sh" "$out"
