@@ -109,6 +109,7 @@ pub(crate) fn record(job: JobId, at: Timestamp) -> Record {
         kind: SourceKind::Video,
         settings: Settings::default(),
         stretch: Stretch::default(),
+        retouches: Vec::new(),
         class: ClassName::default(),
         priority: Priority::Normal,
         webhook: None,

@@ -139,6 +139,7 @@ fn record(id: JobId, owner: OwnerId) -> Record {
         kind: SourceKind::Video,
         settings: Settings::default(),
         stretch: Stretch::default(),
+        retouches: Vec::new(),
         class: ClassName::default(),
         priority: Priority::Normal,
         webhook: None,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{
-    ClassName, Codec, Failure, JobId, JobResult, OutputFormat, PlanSummary, Priority, Record, Settings, SourceKind,
-    State, Stretch,
+    ClassName, Codec, Denoise, Failure, JobId, JobResult, OutputFormat, PlanSummary, Priority, Record, Retouch,
+    Settings, SourceKind, State, Stretch,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -71,6 +71,8 @@ pub struct JobView {
     /// Which part of a video, in seconds of its own clock: `[start, end)`, where null is the video's own; null for the whole.
     #[schema(min_items = 2, max_items = 2)]
     pub range: Option<[Option<f64>; 2]>,
+    /// Parts of a video that were asked for again with other filters; a later one goes before those before it.
+    pub retouches: Vec<RetouchView>,
     /// Who comes first among one owner's jobs.
     #[schema(inline, value_type = PriorityName)]
     pub priority: Priority,
@@ -110,6 +112,26 @@ pub struct SettingsView {
     pub preset: Option<String>,
     /// Quality of a JPEG.
     pub quality: Option<u8>,
+    /// How much noise is taken away before it is enlarged.
+    #[schema(inline, value_type = DenoiseName)]
+    pub denoise: Denoise,
+    /// How much finer detail is raised before it is enlarged, from 0 to 1.
+    pub sharpen: f64,
+    /// Whether an interlaced video's frames are made progressive.
+    pub deinterlace: bool,
+}
+
+/// A part of a video that was asked for again with other filters.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct RetouchView {
+    /// The part, in seconds of the video's own clock; null is the video's own begin or end.
+    #[schema(min_items = 2, max_items = 2)]
+    pub range: [Option<f64>; 2],
+    /// How much noise is taken away.
+    #[schema(inline, value_type = DenoiseName)]
+    pub denoise: Denoise,
+    /// How much finer detail is raised, from 0 to 1.
+    pub sharpen: f64,
 }
 
 /// A source.
@@ -242,6 +264,7 @@ names! {
     PriorityName = Priority;
     OutputFormatName = OutputFormat;
     CodecName = Codec;
+    DenoiseName = Denoise;
     ErrorCodeName = ErrorCode;
 }
 
@@ -263,6 +286,7 @@ impl JobView {
             ended: record.ended,
             settings: SettingsView::from(&record.request.settings),
             range: range(record.request.stretch),
+            retouches: record.request.retouches.iter().map(RetouchView::from).collect(),
             priority: record.request.priority,
             class: record.request.class,
             source: SourceView {
@@ -294,6 +318,19 @@ impl From<&Settings> for SettingsView {
             crf: settings.crf,
             preset: settings.preset.clone(),
             quality: settings.quality,
+            denoise: settings.filters.denoise,
+            sharpen: settings.filters.sharpen.get(),
+            deinterlace: settings.deinterlace,
+        }
+    }
+}
+
+impl From<&Retouch> for RetouchView {
+    fn from(retouch: &Retouch) -> Self {
+        Self {
+            range: [retouch.stretch.start, retouch.stretch.end],
+            denoise: retouch.filters.denoise,
+            sharpen: retouch.filters.sharpen.get(),
         }
     }
 }

@@ -15,6 +15,7 @@ fn record(owner: OwnerId, job: JobId, name: &str, age: i64) -> Record {
         kind: SourceKind::Video,
         settings: Settings::default(),
         stretch: Stretch::default(),
+        retouches: Vec::new(),
         class: ClassName::default(),
         priority: Priority::Normal,
         webhook: None,

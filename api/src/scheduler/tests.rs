@@ -73,6 +73,7 @@ pub(super) fn film() -> Record {
         kind: SourceKind::Video,
         settings: Settings::default(),
         stretch: Stretch::default(),
+        retouches: Vec::new(),
         class: ClassName::default(),
         priority: Priority::Normal,
         webhook: None,

@@ -83,10 +83,16 @@ impl Ledger {
 
     /// The ledger of the frames shown in `[from, until)` ticks, or nothing where there are none.
     pub fn stretch(&self, from: i64, until: i64) -> Option<Self> {
-        let first = self.pts.partition_point(|&t| t < from);
-        let last = self.pts.partition_point(|&t| t < until);
+        let frames = self.frames_in(from, until)?;
+        let (first, last) = (frames.start() as usize, frames.end() as usize);
         let end = self.pts.get(last).copied().unwrap_or(self.end);
-        Self::new(self.time_base, self.pts.get(first..last)?.to_vec(), end).ok()
+        Self::new(self.time_base, self.pts[first..last].to_vec(), end).ok()
+    }
+
+    /// The frames shown in `[from, until)` ticks, or nothing where there are none.
+    pub fn frames_in(&self, from: i64, until: i64) -> Option<FrameRange> {
+        let before = |tick: i64| self.pts.partition_point(|&t| t < tick) as u64;
+        FrameRange::new(before(from), before(until)).ok()
     }
 
     /// What the worker of one batch reads: the times of `range`, of up to `lead` frames before it, and of what follows.

@@ -3,6 +3,7 @@
 
 mod announcement;
 mod failure;
+mod filters;
 mod hook;
 mod id;
 mod ledger;
@@ -20,6 +21,7 @@ mod trace_parent;
 
 pub use announcement::{Announcement, Serves};
 pub use failure::Failure;
+pub use filters::{Denoise, Filters, Retouch, Retouched, Sharpen, SharpenError};
 pub use hook::{Hook, HookEvent};
 pub use id::{ClassName, IdError, JobId, OwnerId, WorkerId};
 pub use ledger::{Ledger, LedgerError, LedgerSlice};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Container, FrameRange, Rational, TimeBase};
+use super::{Codec, Container, Filters, FrameRange, Rational, Retouched, TimeBase};
 
 /// How one video becomes another: everything a worker must know to do any of its batches, and to join them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,20 @@ pub struct PlannedVideo {
     pub last_duration: i64,
     /// Ticks added to every time in a segment, so that none is negative.
     pub shift: i64,
+    /// What is done to a frame before it is enlarged.
+    #[serde(default, skip_serializing_if = "Filters::is_none")]
+    pub filters: Filters,
+    /// Frames to which something else is done; a later range goes before those before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retouched: Vec<Retouched>,
+}
+
+impl PlannedVideo {
+    /// What is done to a frame before it is enlarged.
+    pub fn filters_of(&self, frame: u64) -> Filters {
+        let last = self.retouched.iter().rfind(|part| part.frames.contains(frame));
+        last.map_or(self.filters, |part| part.filters)
+    }
 }
 
 /// How segments are encoded.

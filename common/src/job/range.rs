@@ -49,6 +49,11 @@ impl FrameRange {
         self.end - self.start
     }
 
+    /// Whether a frame is one of them.
+    pub fn contains(self, frame: u64) -> bool {
+        (self.start..self.end).contains(&frame)
+    }
+
     /// Cuts the range into batches of `size` frames in order; the last may be shorter. `size` 0 counts as 1.
     pub fn batches(self, size: u64) -> impl Iterator<Item = Self> {
         let size = size.max(1);

@@ -294,6 +294,7 @@ mod tests {
             kind: SourceKind::Video,
             settings: Settings::default(),
             stretch: Stretch::default(),
+            retouches: Vec::new(),
             class: ClassName::default(),
             priority: Priority::Normal,
             webhook: None,

@@ -2,7 +2,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassName, Codec, Container, EncodeSettings, JobId, ParseSettingError, Scale, Stretch, Target};
+use super::{
+    ClassName, Codec, Container, EncodeSettings, Filters, JobId, ParseSettingError, Retouch, Scale, Stretch, Target,
+};
 
 /// What somebody asked for. Settings may change until the job is planned, the priority at any time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +18,10 @@ pub struct Request {
     /// Which part of a video.
     #[serde(default, skip_serializing_if = "Stretch::is_whole")]
     pub stretch: Stretch,
+    /// Parts of a video that were asked for again with other filters than the settings'; a later one goes before those
+    /// before it. Its moments count as the stretch's do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retouches: Vec<Retouch>,
     /// The pool of workers that does it.
     #[serde(default)]
     pub class: ClassName,
@@ -138,6 +144,12 @@ pub struct Settings {
     /// Quality of a JPEG, 1 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<u8>,
+    /// What is done before it is enlarged.
+    #[serde(default, skip_serializing_if = "Filters::is_none")]
+    pub filters: Filters,
+    /// Whether an interlaced video's frames are made progressive, one for each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deinterlace: bool,
 }
 
 fn twice() -> Target {
@@ -154,6 +166,8 @@ impl Default for Settings {
             crf: None,
             preset: None,
             quality: None,
+            filters: Filters::default(),
+            deinterlace: false,
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn record_of(id: u128, kind: SourceKind, owner: OwnerId) -> Record {
         kind,
         settings: Settings::default(),
         stretch: Stretch::default(),
+        retouches: Vec::new(),
         class: ClassName::default(),
         priority: Priority::Normal,
         webhook: None,

@@ -170,6 +170,7 @@ pub(crate) fn record(id: JobId) -> Record {
         kind: SourceKind::Video,
         settings: Settings::default(),
         stretch: Stretch::default(),
+        retouches: Vec::new(),
         class: ClassName::default(),
         priority: Priority::Normal,
         webhook: None,

@@ -87,6 +87,9 @@ pub(super) fn request(core: &Core, record: &Record, probe: &Probe, kind: Kind, e
         target: settings.target,
         encode: settings.encode(container(record, probe.demuxer, kind)?),
         stretch: record.request.stretch,
+        filters: settings.filters,
+        retouches: record.request.retouches.clone(),
+        deinterlace: settings.deinterlace,
         source: SourceIdentity {
             bytes: record.source.bytes,
             tag: record.source.etag.clone(),

@@ -38,6 +38,7 @@ pub(super) fn picture(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Re
         target: record.request.settings.target,
         format: still,
         quality: record.request.settings.quality,
+        filters: record.request.settings.filters,
     };
     let scratch = Scratch::new(&core.scratch)?;
     let cannot = |e| Error::write("the picture", e);
@@ -110,6 +111,9 @@ fn summary(
         "{} {format} {:?}",
         core.fingerprint, record.request.settings.quality
     ));
+    if !record.request.settings.filters.is_none() {
+        pipeline.update(format!("{:?}", record.request.settings.filters));
+    }
     PlanSummary {
         number,
         kind: SourceKind::Picture,

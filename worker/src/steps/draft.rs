@@ -83,6 +83,8 @@ pub(super) fn draft(stream: &StreamInfo, request: &PlanRequest, limits: &Limits)
         frame_rate: rate,
         last_duration: 0,
         shift: 0,
+        filters: request.filters,
+        retouched: Vec::new(),
     };
     Ok(Draft { video, encoder, notes })
 }

@@ -1,14 +1,14 @@
 use std::io::{Seek, Write};
 
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::Target;
+use clearfleet_common::job::{Filters, Target};
 use clearfleet_common::{ErrorCode, Stop};
 use image::DynamicImage;
 use vdsr::{Engine, FrameUpscaler, Size, picture_from_planes, picture_to_planes};
 
 use super::Progress;
 use super::progress::Watching;
-use super::upscale::engine_failed;
+use super::upscale::{engine_failed, filters};
 use crate::media::serve::SourceBytes;
 use crate::media::still::{Still, StillFormat, StillReader, Written, encode};
 use crate::media::within;
@@ -26,6 +26,8 @@ pub struct PictureRequest {
     pub format: StillFormat,
     /// Quality of a JPEG, 1 to 100; 95 when left out. No other format has one.
     pub quality: Option<u8>,
+    /// What is done before it is enlarged.
+    pub filters: Filters,
 }
 
 /// What became of a still picture.
@@ -71,7 +73,7 @@ pub fn picture(
         mut notes,
     } = reader.decode()?;
     let watch = Watching { stop, progress };
-    let pixels = enlarge(pixels, target_size, engine, &watch)?;
+    let pixels = enlarge(pixels, target_size, filters(request.filters), engine, &watch)?;
     progress.frame_done();
     let written = encode(pixels, metadata, request.format, quality, output, &mut notes)?;
     let Written { bits, channels } = written;
@@ -123,11 +125,13 @@ impl PictureRequest {
 fn enlarge(
     pixels: DynamicImage,
     (width, height): (u32, u32),
+    filters: vdsr::Filters,
     engine: &dyn Engine,
     watch: &Watching<'_>,
 ) -> Result<DynamicImage> {
     let (format, frame) = picture_to_planes(pixels).map_err(engine_failed)?;
     let mut upscaler = FrameUpscaler::open(engine, format, Size { width, height }).map_err(engine_failed)?;
+    upscaler.set_filters(filters);
     let format = upscaler.target_format();
     let mut enlarged = vec![0; format.bytes()];
     upscaler.upscale(&frame, &mut enlarged, watch).map_err(engine_failed)?;

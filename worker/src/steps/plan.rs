@@ -4,8 +4,8 @@ use std::time::Duration;
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Deadlines;
 use clearfleet_common::job::{
-    EncodeSettings, EncoderSpec, FORMAT_VERSION, FrameRange, Ledger, LedgerSlice, Plan, PlannedVideo, Rational,
-    SourceIdentity, Stretch, Target,
+    EncodeSettings, EncoderSpec, FORMAT_VERSION, Filters, FrameRange, Ledger, LedgerSlice, Plan, PlannedVideo,
+    Rational, Retouch, Retouched, SourceIdentity, Stretch, Target,
 };
 use clearfleet_common::storage::ObjectKey;
 use sha2::{Digest, Sha256};
@@ -45,6 +45,12 @@ pub struct PlanRequest {
     pub encode: EncodeSettings,
     /// Which part of the video.
     pub stretch: Stretch,
+    /// What is done to a frame before it is enlarged.
+    pub filters: Filters,
+    /// Parts of the video to which something else is done.
+    pub retouches: Vec<Retouch>,
+    /// Whether interlaced frames are made progressive.
+    pub deinterlace: bool,
     /// What the source is.
     pub source: SourceIdentity,
     /// Fingerprint of the engine and digest of the model.
@@ -73,9 +79,11 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
     let stream = probe.video()?;
     let video = video_input(job, probe, stream);
     // What can be refused is refused before the packets are read.
-    let draft = draft(stream, request, &job.limits)?;
+    let mut draft = draft(stream, request, &job.limits)?;
     let whole = make_ledger(job, &video, request)?;
+    let first = whole.pts()[0];
     let ledger = stretch(whole, &request.stretch)?;
+    draft.video.retouched = retouched(&request.retouches, first, &ledger);
     write(job, probe, request, draft, &ledger)
 }
 
@@ -103,6 +111,8 @@ pub fn plan_preview(
     }
     let from = request.stretch.start.unwrap_or(0.0);
     let ledger = ledger::decode_some(&video, from, frames.min(fit), &job.stop, PREVIEW_DEADLINE)?;
+    let first = stream.start_pts.unwrap_or(0);
+    draft.video.retouched = retouched(&request.retouches, first, &ledger);
     write(job, probe, request, draft, &ledger)
 }
 
@@ -136,8 +146,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     let video = timed(video, ledger, &request.stretch, encoder.reorder);
     let others = other_streams(probe, video.stream as usize, request.encode.container);
     notes.extend(others.left_out);
-    let pipeline = pipeline_digest(&request.engine, &video, &encoder);
-    let earlier = Earlier::find(job, &request.earlier, &request.source, &pipeline)?;
+    let earlier = Earlier::find(job, request, &video, &encoder)?;
     let per_batch = request
         .batch_frames
         .or(earlier.as_ref().map(Earlier::batch_frames))
@@ -151,7 +160,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         zero: if whole_video { 0 } else { ledger.pts()[0] },
         until: (!whole_video).then_some(ledger.end()),
         batch_seconds: per_batch as f64 * pixels(video.target_size) / request.pixels_per_second,
-        pipeline,
+        pipeline: pipeline_digest(&request.engine, &video, &encoder),
         container: request.encode.container,
         batches: ledger.range().batches(per_batch).collect(),
         video,
@@ -163,7 +172,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     // Before the plan, so that whoever follows it finds what need not be done again.
     if let Some(earlier) = earlier {
         let slices = plan.batches.iter().map(|range| slice(*range));
-        let taken = earlier.hand_over(job, slices)?;
+        let taken = earlier.hand_over(job, &plan.video, slices)?;
         tracing::info!(job = %job.key.job, taken, "batches of plan {} are taken over", earlier.number());
     }
     if job.store.create(ObjectKey::Plan(job.key), &write_json(&plan)?)? == Created::New {
@@ -239,14 +248,32 @@ fn stretch(whole: Ledger, stretch: &Stretch) -> Result<Ledger> {
         return Ok(whole);
     }
     let first = whole.pts()[0];
-    let tick = |seconds: f64| first.saturating_add((seconds / whole.time_base().seconds(1)).ceil() as i64);
-    let from = stretch.start.map_or(first, tick);
-    let until = stretch.end.map_or(i64::MAX, tick);
+    let (from, until) = ticks(stretch, first, &whole);
     whole.stretch(from, until).ok_or_else(|| {
         let length = whole.time_base().seconds(whole.end() - first);
         let message = format!("no frame starts in the stretch asked for; the video lasts {length:.3} s");
         Error::new(ErrorCode::StretchEmpty, message).with("seconds", length)
     })
+}
+
+/// The ticks of a stretch, whose moments count from the video's `first` tick.
+fn ticks(stretch: &Stretch, first: i64, ledger: &Ledger) -> (i64, i64) {
+    let tick = |seconds: f64| first.saturating_add((seconds / ledger.time_base().seconds(1)).ceil() as i64);
+    (stretch.start.map_or(i64::MIN, tick), stretch.end.map_or(i64::MAX, tick))
+}
+
+/// The frames of retouches; of one that has none here, nothing.
+fn retouched(retouches: &[Retouch], first: i64, ledger: &Ledger) -> Vec<Retouched> {
+    let frames = |retouch: &Retouch| {
+        let (from, until) = ticks(&retouch.stretch, first, ledger);
+        ledger.frames_in(from, until)
+    };
+    let frames_and_filters = retouches
+        .iter()
+        .filter_map(|retouch| Some((frames(retouch)?, retouch.filters)));
+    frames_and_filters
+        .map(|(frames, filters)| Retouched { frames, filters })
+        .collect()
 }
 
 /// Fills in what depends on the frames' times.
@@ -286,13 +313,16 @@ fn batch_frames(target: (u32, u32), pixels_per_second: f64) -> u64 {
 /// Equal for equal bits: engine and model, samples and sizes, encoder.
 pub(crate) fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &EncoderSpec) -> String {
     let mut digest = Sha256::new();
-    let parts = [
+    let mut parts = vec![
         engine.to_owned(),
         format!("{:?} {:?}", video.source_size, video.target_size),
         format!("{} {} {}", video.pixel_format, video.encoded_format, video.full_range),
         video.colour.join(" "),
         encoder.arguments.join(" "),
     ];
+    if !(video.filters.is_none() && video.retouched.is_empty()) {
+        parts.push(format!("{:?} {:?}", video.filters, video.retouched));
+    }
     for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());

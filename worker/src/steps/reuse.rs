@@ -1,14 +1,16 @@
 //! Batches of an earlier plan that a new one takes over.
 
-use clearfleet_common::job::{LedgerSlice, Marker, Plan, SourceIdentity};
+use clearfleet_common::job::{EncoderSpec, Filters, LedgerSlice, Marker, Plan, PlannedVideo};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 
 use super::JobContext;
+use super::plan::{PlanRequest, pipeline_digest};
 use super::store::Created;
 use super::upscale::{read_json, write_json};
 use crate::Result;
 
-/// An earlier plan of the same job, of the same source and pipeline: its frames are those that would be made again.
+/// An earlier plan of the same job, of the same source and pipeline but for what is done before frames are enlarged: where
+/// that is the same too, its frames are those that would be made again.
 pub(super) struct Earlier {
     key: PlanKey,
     plan: Plan,
@@ -21,11 +23,18 @@ impl Earlier {
     /// Those of the store.
     pub(super) fn find(
         job: &JobContext,
-        numbers: &[u32],
-        source: &SourceIdentity,
-        pipeline: &str,
+        request: &PlanRequest,
+        video: &PlannedVideo,
+        encoder: &EncoderSpec,
     ) -> Result<Option<Self>> {
-        for number in numbers {
+        let digest = |video: &PlannedVideo, encoder: &EncoderSpec| pipeline_digest(&request.engine, video, encoder);
+        let wanted = digest(&unfiltered(video), encoder);
+        let fits = |plan: &Plan| {
+            plan.source == request.source
+                && plan.pipeline == digest(&plan.video, &plan.encoder)
+                && wanted == digest(&unfiltered(&plan.video), &plan.encoder)
+        };
+        for number in &request.earlier {
             let key = PlanKey {
                 job: job.key.job,
                 plan: *number,
@@ -34,7 +43,7 @@ impl Earlier {
                 continue;
             };
             let plan: Plan = read_json(&stored, "plan")?;
-            if plan.source == *source && plan.pipeline == pipeline {
+            if fits(&plan) {
                 return Ok(Some(Self { key, plan }));
             }
         }
@@ -51,12 +60,17 @@ impl Earlier {
         self.plan.batches.first().map_or(1, |range| range.len())
     }
 
-    /// Writes markers of the new plan for its batches that are done in this one: those of the same frames at the same
-    /// times. Says how many.
+    /// Writes markers of the new plan, which makes `video`, for its batches that are done in this one: those of the same
+    /// frames at the same times, to which the same is done. Says how many.
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) fn hand_over(&self, job: &JobContext, batches: impl Iterator<Item = LedgerSlice>) -> Result<u64> {
+    pub(super) fn hand_over(
+        &self,
+        job: &JobContext,
+        video: &PlannedVideo,
+        batches: impl Iterator<Item = LedgerSlice>,
+    ) -> Result<u64> {
         let done = job.store.finished(self.key)?;
         let mut taken = 0;
         for (new, slice) in (0..).zip(batches) {
@@ -64,7 +78,11 @@ impl Earlier {
             let Some(old) = old.map(|old| old as u64).filter(|old| done.binary_search(old).is_ok()) else {
                 continue;
             };
-            if self.hand_over_one(job, old, new, &slice)? {
+            let frames = slice.range().start()..slice.range().end();
+            let filtered_alike = frames
+                .into_iter()
+                .all(|n| self.plan.video.filters_of(n) == video.filters_of(n));
+            if filtered_alike && self.hand_over_one(job, old, new, &slice)? {
                 taken += 1;
                 let (width, height) = self.plan.video.target_size;
                 let pixels = width as u64 * height as u64;
@@ -93,5 +111,14 @@ impl Earlier {
             .store
             .create(ObjectKey::Marker(job.key, new), &write_json(&marker)?)?;
         Ok(created == Created::New)
+    }
+}
+
+/// A video to whose frames nothing is done before they are enlarged.
+fn unfiltered(video: &PlannedVideo) -> PlannedVideo {
+    PlannedVideo {
+        filters: Filters::default(),
+        retouched: Vec::new(),
+        ..video.clone()
     }
 }

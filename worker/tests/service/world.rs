@@ -86,6 +86,7 @@ impl World {
             kind,
             settings: Settings::default(),
             stretch: Stretch::default(),
+            retouches: Vec::new(),
             class: ClassName::default(),
             priority: Priority::Normal,
             webhook: None,

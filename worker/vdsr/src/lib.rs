@@ -22,7 +22,7 @@ pub use colour::{STUDIO_BLACK, STUDIO_SPAN, full_to_studio, studio_luma, studio_
 pub use engine::{Engine, EngineKind, EngineOptions, Session, Watch, build_engine};
 pub use error::{Error, Result};
 pub use evaluate::{Dataset, Method, Row, evaluate};
-pub use frame::{ChromaSiting, FrameFormat, FrameUpscaler, Layout, Range};
+pub use frame::{ChromaSiting, Filters, FrameFormat, FrameUpscaler, Layout, Range};
 pub use geometry::{Geometry, MAX_FACTOR, Size};
 pub use metrics::{psnr, ssim};
 pub use network::Network;

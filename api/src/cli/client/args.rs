@@ -1,5 +1,5 @@
 use clap::Args;
-use clearfleet_common::job::{ClassName, Codec, OutputFormat, Priority, Scale, Target};
+use clearfleet_common::job::{ClassName, Codec, Denoise, OutputFormat, Priority, Scale, Sharpen, Target};
 use clearfleet_common::storage::Secret;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
@@ -50,6 +50,15 @@ pub(in crate::cli) struct RequestArgs {
     /// Quality of a JPEG, 1 to 100 [default: 95].
     #[arg(long, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
+    /// Take noise away before enlarging: what cameras add in good light, or in the dark [default: off].
+    #[arg(long, value_name = "off|light|strong")]
+    denoise: Option<Denoise>,
+    /// Raise fine detail before enlarging, from 0 to 1 [default: 0].
+    #[arg(long, value_name = "AMOUNT")]
+    sharpen: Option<Sharpen>,
+    /// Make the frames of an interlaced video progressive, one for each.
+    #[arg(long)]
+    deinterlace: bool,
     /// Where in a video to begin: seconds or [HH:]MM:SS, with a fraction if need be.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     start: Option<f64>,
@@ -75,6 +84,9 @@ impl RequestArgs {
             ("crf", self.crf.map(|crf| json!(crf))),
             ("preset", self.preset.as_ref().map(|preset| json!(preset))),
             ("quality", self.quality.map(|quality| json!(quality))),
+            ("denoise", self.denoise.map(|denoise| json!(denoise))),
+            ("sharpen", self.sharpen.map(|sharpen| json!(sharpen))),
+            ("deinterlace", self.deinterlace.then_some(json!(true))),
         ]);
         let range = (self.start.is_some() || self.end.is_some()).then(|| json!([self.start, self.end]));
         Value::Object(said([
@@ -148,13 +160,14 @@ mod tests {
 
     #[test]
     fn what_was_said_is_asked() {
-        let args = "--scale 1.5 --format mkv --codec h265 --crf 20 --preset slow --quality 80 --start 1:00 --priority high \
-                    --class gpu";
+        let args = "--scale 1.5 --format mkv --codec h265 --crf 20 --preset slow --quality 80 --denoise light --sharpen 0.5 \
+                    --deinterlace --start 1:00 --priority high --class gpu";
         let args: Vec<&str> = args.split_whitespace().collect();
         let expected = json!({
             "name": "a.mp4",
             "settings": {
                 "target": "1.5", "format": "mkv", "codec": "h265", "crf": 20, "preset": "slow", "quality": 80,
+                "denoise": "light", "sharpen": 0.5, "deinterlace": true,
             },
             "range": [60.0, null],
             "priority": "high",

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use clearfleet_common::job::{Codec, Container, Scale, Stretch, Target, TargetError};
+use clearfleet_common::job::{Codec, Container, Denoise, Filters, Scale, Sharpen, Stretch, Target, TargetError};
 
 use crate::cli::values::{exact_size, moment};
 use clearfleet_worker::cli::{EngineArgs, LimitArgs};
@@ -39,6 +39,15 @@ pub(in crate::cli) struct UpscaleArgs {
     /// Quality of a JPEG, 1 to 100 [default: 95].
     #[arg(long, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(super) quality: Option<u8>,
+    /// Take noise away before enlarging: what cameras add in good light, or in the dark [default: off].
+    #[arg(long, value_name = "off|light|strong")]
+    pub(super) denoise: Option<Denoise>,
+    /// Raise fine detail before enlarging, from 0 to 1 [default: 0].
+    #[arg(long, value_name = "AMOUNT")]
+    pub(super) sharpen: Option<Sharpen>,
+    /// Make the frames of an interlaced video progressive, one for each.
+    #[arg(long)]
+    pub(super) deinterlace: bool,
 
     /// Where in a video to begin: seconds or [HH:]MM:SS, with a fraction if need be.
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -77,6 +86,14 @@ impl UpscaleArgs {
             (Some(size), _) => Ok(size),
             (None, Some(scale)) => Ok(Target::Factor(scale)),
             (None, None) => Ok(Target::Factor(Scale::TWO)),
+        }
+    }
+
+    /// What is done before enlarging.
+    pub(super) fn filters(&self) -> Filters {
+        Filters {
+            denoise: self.denoise.unwrap_or_default(),
+            sharpen: self.sharpen.unwrap_or_default(),
         }
     }
 

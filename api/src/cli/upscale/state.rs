@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{EncodeSettings, SourceIdentity, Stretch, Target};
+use clearfleet_common::job::{EncodeSettings, Filters, SourceIdentity, Stretch, Target};
 use clearfleet_worker::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,10 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) encode: EncodeSettings,
     pub(super) stretch: Stretch,
+    #[serde(default)]
+    pub(super) filters: Filters,
+    #[serde(default)]
+    pub(super) deinterlace: bool,
     pub(super) pipeline: String,
     pub(super) batch_frames: Option<u64>,
 }
@@ -181,6 +185,8 @@ mod tests {
                 container: Container::Mp4,
             },
             stretch: Stretch::default(),
+            filters: Filters::default(),
+            deinterlace: false,
             pipeline: "p".to_owned(),
             batch_frames: None,
         }

@@ -21,6 +21,7 @@ impl Session<'_> {
             target: self.target,
             format,
             quality: self.args.quality,
+            filters: self.args.filters(),
         };
         let folder = tempfile::Builder::new()
             .prefix(".clearfleet-")

@@ -42,6 +42,8 @@ impl Session<'_> {
             target: request.target,
             encode: request.encode.clone(),
             stretch: request.stretch,
+            filters: request.filters,
+            deinterlace: request.deinterlace,
             pipeline: request.engine.clone(),
             batch_frames: request.batch_frames,
         };
@@ -87,6 +89,9 @@ impl Session<'_> {
             target: self.target,
             encode,
             stretch: self.args.stretch(),
+            filters: self.args.filters(),
+            retouches: Vec::new(),
+            deinterlace: self.args.deinterlace,
             source: local::identity(&job.input)?,
             engine: self.pipeline.clone(),
             pixels_per_second: self.args.engine.pixels_per_second(f64::from(width) * f64::from(height)),

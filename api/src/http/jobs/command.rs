@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State as Extracted;
 use axum::http::StatusCode;
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{Command, JobId, Priority, Record, Request, State};
+use clearfleet_common::job::{Command, JobId, Priority, Record, Retouch, SourceKind, State, Stretch};
 use clearfleet_common::storage::{ObjectKey, Version};
 use clearfleet_common::telemetry::trace;
 use serde::Deserialize;
@@ -135,20 +135,50 @@ commands! {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RedoInput {
-    /// All settings of the new result.
+    /// All settings of the new result; with `only`, nothing but `denoise` and `sharpen`.
     settings: Option<SettingsInput>,
     /// Which part of a video, in seconds of its own clock; `[null, null]` is the whole.
     #[schema(min_items = 2, max_items = 2)]
     range: Option<[Option<f64>; 2]>,
+    /// The part of a video that the settings are for, in seconds of its own clock: only its batches are done again, and
+    /// all else stays as it is.
+    #[schema(min_items = 2, max_items = 2)]
+    only: Option<[Option<f64>; 2]>,
 }
 
 impl RedoInput {
-    fn apply(&self, request: &mut Request) -> Result<(), Problem> {
+    fn apply(&self, record: &mut Record) -> Result<(), Problem> {
+        if let Some(only) = self.only {
+            return self.retouch(stretch(only)?, record);
+        }
+        let request = &mut record.request;
         if let Some(settings) = &self.settings {
             request.settings = settings.read()?;
+            // They are of the whole.
+            request.retouches.clear();
         }
         if let Some(range) = self.range {
             request.stretch = stretch(range)?;
+        }
+        Ok(())
+    }
+
+    fn retouch(&self, stretch: Stretch, record: &mut Record) -> Result<(), Problem> {
+        let refused = |detail: &str| Err(Problem::new(ErrorCode::SettingsInvalid, detail));
+        let settings = match &self.settings {
+            Some(settings) if self.range.is_none() && settings.says_filters_only() => settings,
+            _ => return refused("what can differ in a part of a video is denoise and sharpen"),
+        };
+        if record.plan.as_ref().is_none_or(|plan| plan.kind != SourceKind::Video) {
+            return refused("only a video has parts that can be done again");
+        }
+        let filters = settings.filters()?;
+        let request = &mut record.request;
+        request.retouches.retain(|earlier| earlier.stretch != stretch);
+        request.retouches.push(Retouch { stretch, filters });
+        if request.retouches.len() > Retouch::MOST {
+            let detail = format!("more than {} parts of one video differ", Retouch::MOST);
+            return Err(Problem::new(ErrorCode::SettingsInvalid, detail).with("limit", Retouch::MOST));
         }
         Ok(())
     }
@@ -177,7 +207,7 @@ pub(super) async fn redo(
     let (record, _) = change(&state, caller, job, |record| {
         record.want(Command::Redo)?;
         brought_back(record);
-        input.apply(&mut record.request)
+        input.apply(record)
     })
     .await?;
     tracing::info!(owner = %caller.owner, %job, "job {job}: redo is accepted");
@@ -225,11 +255,12 @@ pub(super) async fn patch(
     let redo = RedoInput {
         settings: patch.settings,
         range: patch.range,
+        only: None,
     };
     let (record, _) = change(&state, caller, job, |record| {
         if redo.settings.is_some() || redo.range.is_some() {
             must_be_unplanned(record)?;
-            redo.apply(&mut record.request)?;
+            redo.apply(record)?;
         }
         if let Some(priority) = patch.priority {
             record.request.priority = priority;

@@ -111,6 +111,7 @@ mod tests {
                 ..Settings::default()
             },
             stretch: Stretch::default(),
+            retouches: Vec::new(),
             class: Default::default(),
             priority: Priority::Normal,
             webhook: None,

@@ -56,9 +56,9 @@ impl PreviewInput {
                 "a moment is a number of seconds from 0 on",
             ));
         }
-        let settings = match &self.settings {
-            Some(settings) => settings.read()?,
-            None => of.request.settings.clone(),
+        let (settings, retouches) = match &self.settings {
+            Some(settings) => (settings.read()?, Vec::new()),
+            None => (of.request.settings.clone(), of.request.retouches.clone()),
         };
         Ok(Request {
             kind: SourceKind::Picture,
@@ -67,6 +67,7 @@ impl PreviewInput {
                 start: Some(self.at),
                 end: None,
             },
+            retouches,
             webhook: None,
             destination: None,
             preview: Some(Preview {

@@ -1,7 +1,8 @@
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{
-    ClassName, Codec, JobId, ObjectAddress, OutputFormat, Priority, Request, Settings, SourceKind, Stretch, Target,
+    ClassName, Codec, Denoise, Filters, JobId, ObjectAddress, OutputFormat, Priority, Request, Settings, Sharpen,
+    SourceKind, Stretch, Target,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -9,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::names::clean_name;
 use crate::http::Problem;
 use crate::http::config::{AllowedPlace, HttpConfig};
-use crate::http::view::{CodecName, OutputFormatName, PriorityName};
+use crate::http::view::{CodecName, DenoiseName, OutputFormatName, PriorityName};
 use crate::webhooks::HookUrl;
 
 /// What a new job is asked for with.
@@ -90,6 +91,17 @@ pub(super) struct SettingsInput {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 100)]
     pub quality: Option<u8>,
+    /// How much noise is taken away before it is enlarged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(inline, value_type = Option<DenoiseName>)]
+    pub denoise: Option<Denoise>,
+    /// How much finer detail is raised before it is enlarged, from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 1)]
+    pub sharpen: Option<f64>,
+    /// Whether an interlaced video's frames are made progressive, one for each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deinterlace: Option<bool>,
 }
 
 /// A factor or a size.
@@ -125,6 +137,14 @@ pub(super) struct NewJobQuery {
     /// Quality of a JPEG.
     #[param(minimum = 1, maximum = 100)]
     quality: Option<u8>,
+    /// How much noise is taken away before it is enlarged.
+    #[param(inline, value_type = Option<DenoiseName>)]
+    denoise: Option<Denoise>,
+    /// How much finer detail is raised before it is enlarged, from 0 to 1.
+    #[param(minimum = 0, maximum = 1)]
+    sharpen: Option<f64>,
+    /// Whether an interlaced video's frames are made progressive.
+    deinterlace: Option<bool>,
     /// First moment of a stretch of a video in seconds.
     from: Option<f64>,
     /// The moment at which the stretch ends.
@@ -152,6 +172,9 @@ impl From<NewJobQuery> for NewJob {
                 crf: query.crf,
                 preset: query.preset,
                 quality: query.quality,
+                denoise: query.denoise,
+                sharpen: query.sharpen,
+                deinterlace: query.deinterlace,
             },
             range: stretch.then_some([query.from, query.until]),
             class: query.class,
@@ -188,6 +211,7 @@ impl NewJob {
             kind,
             settings: self.settings.read()?,
             stretch: self.range.map_or(Ok(Stretch::default()), stretch)?,
+            retouches: Vec::new(),
             class: self.class(config)?,
             priority: self.priority,
             webhook: self.webhook.as_deref().map(|to| webhook(config, to)).transpose()?,
@@ -249,7 +273,32 @@ impl SettingsInput {
             crf: self.crf,
             preset: self.preset.clone(),
             quality: self.quality,
+            filters: self.filters()?,
+            deinterlace: self.deinterlace.unwrap_or_default(),
         })
+    }
+
+    /// What is done before the picture is enlarged.
+    ///
+    /// # Errors
+    /// `settings_invalid`.
+    pub(super) fn filters(&self) -> Result<Filters, Problem> {
+        let sharpen = self.sharpen.map(Sharpen::try_from).transpose();
+        Ok(Filters {
+            denoise: self.denoise.unwrap_or_default(),
+            sharpen: sharpen.map_err(|e| invalid(e.to_string()))?.unwrap_or_default(),
+        })
+    }
+
+    /// Whether nothing is said but what is done before the picture is enlarged.
+    pub(super) fn says_filters_only(&self) -> bool {
+        let (denoise, sharpen) = (self.denoise, self.sharpen);
+        let rest = Self {
+            denoise,
+            sharpen,
+            ..Self::default()
+        };
+        *self == rest
     }
 }
 

@@ -1,7 +1,7 @@
-use clearfleet_common::job::{Command, SourceKind, State};
+use clearfleet_common::job::{Command, Denoise, Record, SourceKind, State};
 use clearfleet_common::storage::ObjectKey;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::plan;
 use super::{ALICE, World};
@@ -201,4 +201,45 @@ async fn commands_and_a_busy_scheduler_lose_nothing_of_each_other() {
     tokio::join!(scheduler, commands);
     let record = world.record(ALICE, job).await.unwrap();
     assert_eq!((record.generation, record.wanted.unwrap().serial), (20, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redo_of_a_part_keeps_what_was_asked_of_the_rest() {
+    let world = World::new().await;
+    let job = world.done(ALICE, "a.mp4", b"result").await;
+    let set_kind = async |kind| {
+        let change = |record: &mut Record| record.plan.as_mut().unwrap().kind = kind;
+        world.schedule(ALICE, job, change).await;
+    };
+    set_kind(SourceKind::Video).await;
+    let redo = async |body: Value| {
+        world
+            .send(ALICE, Method::POST, &format!("/v1/jobs/{job}/redo"), &body)
+            .await
+    };
+    for refused in [
+        json!({"only": [1, 2]}),
+        json!({"only": [1, 2], "settings": {"target": 3, "denoise": "light"}}),
+        json!({"only": [1, 2], "range": [0, 3], "settings": {"denoise": "light"}}),
+        json!({"only": [2, 1], "settings": {"denoise": "light"}}),
+        json!({"only": [1, 2], "settings": {"sharpen": 1.5}}),
+    ] {
+        let answer = redo(refused.clone()).await;
+        assert_eq!(answer.refusal(), (422, "settings_invalid".to_owned()), "{refused}");
+    }
+    set_kind(SourceKind::Picture).await;
+    let of_a_picture = redo(json!({"only": [1, 2], "settings": {"denoise": "light"}})).await;
+    assert_eq!(of_a_picture.refusal(), (422, "settings_invalid".to_owned()));
+    set_kind(SourceKind::Video).await;
+    let accepted = redo(json!({"only": [1, 2.5], "settings": {"denoise": "strong", "sharpen": 0.25}})).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED, "{accepted:?}");
+    let view = accepted.json();
+    let part = json!({"range": [1.0, 2.5], "denoise": "strong", "sharpen": 0.25});
+    assert_eq!((&view["retouches"], &view["range"]), (&json!([part]), &Value::Null));
+    assert_eq!(
+        (&view["settings"]["denoise"], &view["settings"]["sharpen"]),
+        (&json!("off"), &json!(0.0))
+    );
+    let record = world.record(ALICE, job).await.unwrap();
+    assert_eq!(record.request.retouches[0].filters.denoise, Denoise::Strong);
 }

@@ -1,4 +1,4 @@
-use clearfleet_common::job::{PlannedVideo, Rational, TimeBase};
+use clearfleet_common::job::{Filters, PlannedVideo, Rational, TimeBase};
 use image::{Rgb, RgbImage};
 use vdsr::{ChromaSiting, FrameFormat, Layout, Range, Size};
 
@@ -22,6 +22,8 @@ fn video(height: u32, colour: &[&str]) -> PlannedVideo {
         frame_rate: Rational::new(25, 1).unwrap(),
         last_duration: 1,
         shift: 0,
+        filters: Filters::default(),
+        retouched: Vec::new(),
     }
 }
 

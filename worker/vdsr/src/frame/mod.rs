@@ -1,5 +1,6 @@
 //! One whole frame of integer samples: what stills and video share.
 
+mod filters;
 mod format;
 mod infill;
 mod samples;
@@ -8,6 +9,7 @@ mod tests;
 mod upscaler;
 
 pub use self::{
+    filters::Filters,
     format::{ChromaSiting, FrameFormat, Layout, Range},
     upscaler::FrameUpscaler,
 };

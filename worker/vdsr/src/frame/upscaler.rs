@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::{
+    filters::{Filters, Opacity, Samples},
     format::{Channel, FrameFormat, Layout, Range},
     infill::fill_unknown,
     samples::{Codes, Domain},
@@ -25,6 +26,7 @@ use crate::{
 ///   edges; a fully opaque frame comes out as if it had no alpha.
 pub struct FrameUpscaler {
     planes: Planes,
+    filters: Filters,
     session: Box<dyn Session>,
     source_luma: Plane<f32>,
     /// What the session made; then, where colour needs it, what the network added to the bicubic enlargement.
@@ -48,7 +50,7 @@ struct Weighting {
 /// One plane's way through a resampler.
 struct PlaneJob<'a> {
     resampler: &'a Resampler,
-    from: &'a [u8],
+    from: Samples<'a>,
     to: &'a mut [u8],
     weighting: Option<&'a Weighting>,
     /// The network's part and how many codes one unit of it is.
@@ -75,10 +77,16 @@ impl FrameUpscaler {
                 luma: Resampler::new(geometry.source, geometry.target),
                 chroma: Resampler::for_part_of(geometry, chroma.0, chroma.1, source.chroma_siting()),
             },
+            filters: Filters::default(),
             session: engine.open(geometry)?,
             source_luma: Plane::new(geometry.source, 0.0),
             target_luma: Plane::new(geometry.target, 0.0),
         })
+    }
+
+    /// From now on, does this to frames before they are enlarged.
+    pub fn set_filters(&mut self, filters: Filters) {
+        self.filters = filters;
     }
 
     /// Format of the frames that come out.
@@ -94,6 +102,7 @@ impl FrameUpscaler {
     pub fn upscale(&mut self, source: &[u8], target: &mut [u8], watch: &dyn Watch) -> Result<()> {
         let Self {
             planes,
+            filters,
             session,
             source_luma,
             target_luma,
@@ -101,11 +110,20 @@ impl FrameUpscaler {
         let planes = &*planes;
         expect_frame("source frame", &planes.source, source.len())?;
         expect_frame("target frame", &planes.target, target.len())?;
-        let from = planes.split(source);
-        let alpha = planes.transparency(&from);
-        planes.make_source_luma(&from, alpha.as_ref(), source_luma);
+        let stored = planes.split(source);
+        let alpha = planes.transparency(&stored);
         let chroma_alpha = alpha.as_ref().map(|alpha| planes.chroma_weighting(alpha));
         let (alpha, chroma_alpha) = (alpha.as_ref(), chroma_alpha.as_ref());
+        let filtered = planes.filter(filters, &stored, alpha, chroma_alpha);
+        let from: Vec<Samples<'_>> = stored
+            .iter()
+            .enumerate()
+            .map(|(n, stored)| {
+                let filtered = filtered.get(n).and_then(Option::as_ref);
+                filtered.map_or(Samples::Stored(stored), Samples::Filtered)
+            })
+            .collect();
+        planes.make_source_luma(&from, alpha, source_luma);
         let mut waiting = Vec::new();
         // What needs no network is made by other threads meanwhile: an engine on another device need not wait for it.
         rayon::in_place_scope(|scope| {
@@ -201,8 +219,26 @@ impl Planes {
         Weighting::new(&self.chroma, source, self.target.plane_size(Channel::Chroma))
     }
 
+    /// The filtered planes, or nothing where nothing is to be done.
+    fn filter(
+        &self,
+        filters: &Filters,
+        stored: &[&[u8]],
+        alpha: Option<&Weighting>,
+        chroma_alpha: Option<&Weighting>,
+    ) -> Vec<Option<Plane<f32>>> {
+        if filters.is_none() {
+            return Vec::new();
+        }
+        let opacity = Opacity {
+            luma: alpha.map(|alpha| &alpha.source),
+            chroma: chroma_alpha.map(|alpha| &alpha.source),
+        };
+        filters.run(&self.source, stored, opacity)
+    }
+
     /// Fills `source_luma` in the network's domain.
-    fn make_source_luma(&self, planes: &[&[u8]], alpha: Option<&Weighting>, source_luma: &mut Plane<f32>) {
+    fn make_source_luma(&self, planes: &[Samples<'_>], alpha: Option<&Weighting>, source_luma: &mut Plane<f32>) {
         let (codes, domain) = (Codes::of(&self.source), Domain::of(&self.source));
         let width = self.source.size.columns();
         let rows = source_luma.data_mut().par_chunks_exact_mut(width).enumerate();
@@ -215,9 +251,9 @@ impl Planes {
                 || vec![0.0; 2 * width],
                 |others, (y, row)| {
                     let (green_row, blue_row) = others.split_at_mut(width);
-                    codes.load(red, y, row);
-                    codes.load(green, y, green_row);
-                    codes.load(blue, y, blue_row);
+                    red.load(codes, y, row);
+                    green.load(codes, y, green_row);
+                    blue.load(codes, y, blue_row);
                     for ((luma, g), b) in row.iter_mut().zip(green_row).zip(blue_row) {
                         *luma = studio_luma([*luma, *g, *b].map(|code| (code - black) * unit));
                     }
@@ -225,7 +261,7 @@ impl Planes {
             );
         } else {
             rows.for_each(|(y, row)| {
-                codes.load(planes[0], y, row);
+                planes[0].load(codes, y, row);
                 row.iter_mut().for_each(|luma| *luma = domain.luma(*luma));
             });
         }
@@ -254,7 +290,7 @@ impl Planes {
     fn make_network_plane(
         &self,
         channel: Channel,
-        from: &[u8],
+        from: Samples<'_>,
         to: &mut [u8],
         alpha: Option<&Weighting>,
         target_luma: &Plane<f32>,
@@ -282,7 +318,7 @@ impl Planes {
     fn make_plain_plane(
         &self,
         channel: Channel,
-        from: &[u8],
+        from: Samples<'_>,
         to: &mut [u8],
         opaque: bool,
         chroma_alpha: Option<&Weighting>,
@@ -336,7 +372,7 @@ impl PlaneJob<'_> {
             ..
         } = self;
         let load = |y: usize, row: &mut [f32]| {
-            codes.load(from, y, row);
+            from.load(codes, y, row);
             if let Some(weighting) = weighting {
                 row.iter_mut()
                     .zip(weighting.source.row(y))

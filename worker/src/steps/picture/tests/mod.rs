@@ -52,6 +52,7 @@ fn request(target: &str, format: StillFormat) -> PictureRequest {
         target: target.parse().unwrap(),
         format,
         quality: None,
+        filters: Filters::default(),
     }
 }
 

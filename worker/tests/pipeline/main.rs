@@ -1,6 +1,8 @@
 //! The steps on real clips: every frame once, at its time, wherever the video is cut.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod filters;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{
-    Codec, Container, EncodeSettings, JobId, Marker, Plan, Scale, SourceIdentity, Stretch, Target,
+    Codec, Container, EncodeSettings, Filters, JobId, Marker, Plan, Retouch, Scale, SourceIdentity, Stretch, Target,
 };
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use clearfleet_common::{ErrorCode, Stop};
@@ -94,6 +96,8 @@ struct Run {
     scale: f64,
     batch_frames: u64,
     stretch: Stretch,
+    filters: Filters,
+    retouches: Vec<Retouch>,
     exact: bool,
 }
 
@@ -107,6 +111,8 @@ impl Run {
             scale: 1.0,
             batch_frames,
             stretch: Stretch::default(),
+            filters: Filters::default(),
+            retouches: Vec::new(),
             exact: false,
         }
     }
@@ -124,6 +130,11 @@ impl Run {
     }
 
     fn plan(&self, source: &Path) -> Result<(JobContext, Probe, Arc<Plan>)> {
+        self.plan_after(source, &[])
+    }
+
+    /// Plans the number after those of earlier plans.
+    fn plan_after(&self, source: &Path, earlier: &[u32]) -> Result<(JobContext, Probe, Arc<Plan>)> {
         let server = SourceServer::start()?;
         let served = Arc::new(server.register(Arc::new(FileSource::open(source)?)));
         let limits = Limits::default();
@@ -132,7 +143,10 @@ impl Run {
         let job = JobContext {
             meter: Arc::new(()),
             store: Arc::new(FolderStore::open(self.folder.path().join("state"))?),
-            key: PLAN,
+            key: PlanKey {
+                plan: earlier.len() as u32,
+                ..PLAN
+            },
             server,
             codec: Arc::new(Ffmpeg),
             source: served,
@@ -149,6 +163,9 @@ impl Run {
                 container: self.container,
             },
             stretch: self.stretch,
+            filters: self.filters,
+            retouches: self.retouches.clone(),
+            deinterlace: false,
             source: SourceIdentity {
                 bytes: 1,
                 tag: String::new(),
@@ -157,7 +174,7 @@ impl Run {
             pixels_per_second: 1e6,
             batch_frames: Some(self.batch_frames),
             exact: self.exact,
-            earlier: Vec::new(),
+            earlier: earlier.to_vec(),
         };
         let planned = plan(&job, &probe, &request)?;
         Ok((job, probe, planned))
