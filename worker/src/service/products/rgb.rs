@@ -101,9 +101,12 @@ impl Colours {
                 Layout::Gray | Layout::GrayAlpha => [code(0, x, y); 3],
                 Layout::Rgb | Layout::Rgba => [code(0, x, y), code(1, x, y), code(2, x, y)],
                 Layout::Gbr | Layout::Gbra => [code(2, x, y), code(0, x, y), code(1, x, y)],
-                Layout::Yuv420 | Layout::Yuv422 | Layout::Yuv444 | Layout::Yuva420 => {
-                    self.mixed(format, highest, [code(0, x, y), code(1, x, y), code(2, x, y)])
-                }
+                Layout::Yuv420
+                | Layout::Yuv422
+                | Layout::Yuv444
+                | Layout::Yuva420
+                | Layout::Yuva422
+                | Layout::Yuva444 => self.mixed(format, highest, [code(0, x, y), code(1, x, y), code(2, x, y)]),
             };
             Rgb(colour.map(|value| (value * 255.0).round().clamp(0.0, 255.0) as u8))
         })

@@ -25,6 +25,10 @@ pub enum Layout {
     Yuv444,
     /// Y, Cb, Cr, alpha; chroma of half the width and height.
     Yuva420,
+    /// Y, Cb, Cr, alpha; chroma of half the width.
+    Yuva422,
+    /// Y, Cb, Cr, alpha of one size.
+    Yuva444,
     /// Red, green, blue.
     Rgb,
     /// Red, green, blue, alpha.
@@ -51,7 +55,7 @@ impl Layout {
             Self::Gray => &[Luma],
             Self::GrayAlpha => &[Luma, Alpha],
             Self::Yuv420 | Self::Yuv422 | Self::Yuv444 => &[Luma, Chroma, Chroma],
-            Self::Yuva420 => &[Luma, Chroma, Chroma, Alpha],
+            Self::Yuva420 | Self::Yuva422 | Self::Yuva444 => &[Luma, Chroma, Chroma, Alpha],
             Self::Rgb | Self::Gbr => &[Colour, Colour, Colour],
             Self::Rgba | Self::Gbra => &[Colour, Colour, Colour, Alpha],
         }
@@ -70,7 +74,7 @@ impl Layout {
     pub(crate) fn subsampling(self) -> (u32, u32) {
         match self {
             Self::Yuv420 | Self::Yuva420 => (2, 2),
-            Self::Yuv422 => (2, 1),
+            Self::Yuv422 | Self::Yuva422 => (2, 1),
             _ => (1, 1),
         }
     }

@@ -10,17 +10,28 @@ use crate::{
     weights::testing::Recipe,
 };
 
-const LAYOUTS: [Layout; 10] = [
+const LAYOUTS: [Layout; 12] = [
     Layout::Gray,
     Layout::GrayAlpha,
     Layout::Yuv420,
     Layout::Yuv422,
     Layout::Yuv444,
     Layout::Yuva420,
+    Layout::Yuva422,
+    Layout::Yuva444,
     Layout::Rgb,
     Layout::Rgba,
     Layout::Gbr,
     Layout::Gbra,
+];
+
+/// Those with alpha, of colours in one order.
+const TRANSPARENT: [Layout; 5] = [
+    Layout::Rgba,
+    Layout::GrayAlpha,
+    Layout::Yuva420,
+    Layout::Yuva422,
+    Layout::Yuva444,
 ];
 
 fn size(width: u32, height: u32) -> Size {
@@ -351,6 +362,8 @@ fn opaque_alpha_changes_nothing() {
             (Layout::Rgba, Layout::Rgb),
             (Layout::GrayAlpha, Layout::Gray),
             (Layout::Yuva420, Layout::Yuv420),
+            (Layout::Yuva422, Layout::Yuv422),
+            (Layout::Yuva444, Layout::Yuv444),
         ] {
             for bits in [8, 10] {
                 let with = format(with, bits, Range::Full, size(11, 9));
@@ -379,7 +392,7 @@ fn opaque_alpha_changes_nothing() {
 fn alpha_that_is_the_same_everywhere_does_not_change_colour() {
     // The way of transparent frames, against the way of opaque ones; rounding may differ by a code.
     let engine = engine(EngineKind::Reference);
-    for layout in [Layout::Rgba, Layout::GrayAlpha, Layout::Yuva420] {
+    for layout in TRANSPARENT {
         let format = format(layout, 8, Range::Limited, size(12, 10));
         let colours = format.planes().count() - 1;
         let at = |alpha: u16| {
@@ -404,19 +417,16 @@ fn alpha_that_is_the_same_everywhere_does_not_change_colour() {
 fn what_lies_under_full_transparency_does_not_show() {
     for kind in [EngineKind::Bicubic, EngineKind::Reference] {
         let engine = engine(kind);
-        for layout in [Layout::Rgba, Layout::GrayAlpha, Layout::Yuva420] {
+        for layout in TRANSPARENT {
             let format = format(layout, 8, Range::Full, size(16, 12));
             let colours = format.planes().count() - 1;
             // Even edges, so that no chroma sample is half inside.
             let inside = |x: usize, y: usize| (4..10).contains(&x) && (2..8).contains(&y);
             let make = |hidden: u16| {
                 let code = move |plane, x: usize, y: usize| {
-                    let unit = if layout == Layout::Yuva420 && (plane == 1 || plane == 2) {
-                        2
-                    } else {
-                        1
-                    };
-                    let inside = inside(x * unit, y * unit);
+                    let chroma = plane == 1 || plane == 2;
+                    let unit = if chroma { layout.subsampling() } else { (1, 1) };
+                    let inside = inside(x * unit.0 as usize, y * unit.1 as usize);
                     if plane == colours {
                         if inside { 255 } else { 0 }
                     } else if inside {
