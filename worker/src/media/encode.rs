@@ -164,6 +164,7 @@ fn writer(stdin: ChildStdin, plan: &Plan) -> Result<NutWriter<ChildStdin>> {
         sample_aspect: video.sample_aspect,
         extradata: Vec::new(),
         decode_delay: 0,
+        alpha: false,
     };
     let cannot = |e| Error::new(ErrorCode::EncodeFailed, "the encoder takes no frames").because(e);
     NutWriter::new(super::widened(stdin), &stream).map_err(cannot)
@@ -207,7 +208,7 @@ fn write_nut(plan: &Plan, slice: &LedgerSlice, stdout: ChildStdout, segment: &mu
     while let Some(info) = reader.next_into(&mut packet)? {
         let pts = times.next().ok_or_else(|| another_number(slice))?;
         writer
-            .write(pts + plan.video.shift, info.key, &packet)
+            .write_with_alpha(pts + plan.video.shift, info.key, &packet, reader.alpha())
             .map_err(cannot)?;
     }
     if times.next().is_some() {

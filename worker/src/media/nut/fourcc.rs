@@ -20,10 +20,17 @@ pub(crate) fn raw_fourcc(pix_fmt: &str) -> Option<[u8; 4]> {
         "yuv444p10le" => [b'Y', b'3', 0, 10],
         "yuv444p12le" => [b'Y', b'3', 0, 12],
         "yuva420p" => [b'Y', b'4', 11, 8],
+        "yuva420p10le" => [b'Y', b'4', 11, 10],
+        "yuva422p" => [b'Y', b'4', 10, 8],
+        "yuva422p10le" => [b'Y', b'4', 10, 10],
+        "yuva444p" => [b'Y', b'4', 0, 8],
+        "yuva444p10le" => [b'Y', b'4', 0, 10],
         "gbrp" => [b'G', b'3', 0, 8],
         "gbrp10le" => [b'G', b'3', 0, 10],
         "gbrp12le" => [b'G', b'3', 0, 12],
         "gbrap" => [b'G', b'4', 0, 8],
+        "gbrap10le" => [b'G', b'4', 0, 10],
+        "gbrap12le" => [b'G', b'4', 0, 12],
         _ => return None,
     })
 }

@@ -30,6 +30,8 @@ pub(super) struct MainHeader {
     pub(super) codes: [FrameCode; 256],
     /// What packets open with and do not repeat; the first is empty.
     pub(super) elided: Vec<Vec<u8>>,
+    /// Whether it is of a version that has side data.
+    pub(super) side_data: bool,
     /// Of the whole stream, such as [`super::PIPE`].
     pub(super) flags: u64,
 }
@@ -70,6 +72,7 @@ impl MainHeader {
             time_bases,
             codes,
             elided,
+            side_data: version > 3,
             flags,
         })
     }
@@ -204,6 +207,7 @@ impl StreamHeader {
             sample_aspect,
             extradata,
             decode_delay,
+            alpha: main.side_data,
         };
         Ok(Self {
             stream,

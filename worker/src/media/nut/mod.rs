@@ -10,6 +10,7 @@ mod crc;
 mod fourcc;
 mod header;
 mod reader;
+mod side_data;
 mod writer;
 
 #[cfg(test)]
@@ -37,6 +38,8 @@ pub(crate) struct NutStream {
     /// By how many frames decoding order runs ahead of showing order; 0 where packets come in the order of their
     /// timestamps.
     pub(crate) decode_delay: u32,
+    /// Whether packets may carry an alpha beside their picture: then it is version 4, else 3.
+    pub(crate) alpha: bool,
 }
 
 /// What is known of a packet besides its bytes.

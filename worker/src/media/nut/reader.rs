@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::bytes::{Fields, Numbers, Source, malformed};
 use super::header::{MainHeader, StreamHeader};
+use super::side_data::take_alpha;
 use super::{
     CHECKSUM, CODED_FLAGS, CODED_PTS, EOR, HEADER_INDEX, ID, INDEX, INVALID, KEY, LONG_PACKET, MAIN, MATCH_TIME,
     NutStream, PIPE, PacketInfo, RESERVED, SIDE_DATA, SIZE_MSB, STARTCODE_BYTE, STREAM, STREAM_ID, SYNCPOINT,
@@ -26,6 +27,8 @@ pub(crate) struct NutReader<R> {
     last_pts: Option<i64>,
     /// The syncpoint being read.
     scratch: Vec<u8>,
+    /// Alpha of the packet read last.
+    alpha: Vec<u8>,
     complete: bool,
 }
 
@@ -64,6 +67,7 @@ impl<R: Read> NutReader<R> {
             max_packet,
             last_pts: None,
             scratch,
+            alpha: Vec::new(),
             complete: false,
         })
     }
@@ -71,6 +75,11 @@ impl<R: Read> NutReader<R> {
     /// What its one stream is.
     pub(crate) fn stream(&self) -> &NutStream {
         &self.header.stream
+    }
+
+    /// The alpha that the packet read last carries beside its picture, coded as that is; empty where it has none.
+    pub(crate) fn alpha(&self) -> &[u8] {
+        &self.alpha
     }
 
     /// Whether the index has been read. ffmpeg and [`NutWriter`](super::NutWriter) write it last, so that a stream
@@ -208,7 +217,7 @@ impl<R: Read> NutReader<R> {
             0
         };
         let flags = flags ^ coded;
-        if flags & (SIDE_DATA | INVALID) != 0 {
+        if flags & INVALID != 0 || (flags & SIDE_DATA != 0 && !self.main.side_data) {
             return Err(malformed("a frame has flags that are not supported").with("found", flags));
         }
         if flags & STREAM_ID != 0 {
@@ -240,7 +249,15 @@ impl<R: Read> NutReader<R> {
         buffer.resize(frame.size, 0);
         let (head, rest) = buffer.split_at_mut(elided.len());
         head.copy_from_slice(elided);
-        self.source.fill_unchecked(rest)
+        self.source.fill_unchecked(rest)?;
+        self.alpha.clear();
+        if frame.flags & SIDE_DATA != 0 {
+            let mut fields = Fields(&buffer[elided.len()..]);
+            self.alpha.extend(take_alpha(&mut fields)?);
+            let picture = buffer.len() - fields.0.len();
+            buffer.drain(elided.len()..picture);
+        }
+        Ok(())
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use super::crc::Crc;
 use super::header::INT_MAX;
+use super::side_data::put_alpha;
 use super::{
-    CHECKSUM, CODED_PTS, ID, INDEX, INVALID, KEY, LONG_PACKET, MAIN, NutStream, SIZE_MSB, STARTCODE_BYTE, STREAM,
-    SYNCPOINT,
+    CHECKSUM, CODED_PTS, ID, INDEX, INVALID, KEY, LONG_PACKET, MAIN, NutStream, SIDE_DATA, SIZE_MSB, STARTCODE_BYTE,
+    STREAM, SYNCPOINT,
 };
 
 /// Farthest that a frame may start behind its syncpoint, in bytes: the most that NUT allows.
@@ -21,8 +22,12 @@ const FRAME: u8 = 1;
 /// are frames. After a failed write it is of no more use.
 pub(crate) struct NutWriter<W> {
     out: W,
-    /// What precedes the packet being written.
+    /// Whether packets may have an alpha.
+    alpha: bool,
+    /// What precedes the bytes of the packet being written.
     head: Vec<u8>,
+    /// Side data of the packet being written.
+    side_data: Vec<u8>,
     /// Bytes written.
     position: u64,
     /// Where the last syncpoint is, in bytes.
@@ -52,11 +57,13 @@ impl<W: Write> NutWriter<W> {
             ));
         }
         let mut head = ID.to_vec();
-        put_packet(&mut head, MAIN, &main_header(num, den));
+        put_packet(&mut head, MAIN, &main_header(num, den, stream.alpha));
         put_packet(&mut head, STREAM, &stream_header(stream, aspect, (den / num).max(1)));
         out.write_all(&head)?;
         Ok(Self {
             out,
+            alpha: stream.alpha,
+            side_data: Vec::new(),
             position: head.len() as u64,
             head,
             syncpoint: None,
@@ -72,7 +79,21 @@ impl<W: Write> NutWriter<W> {
     /// # Errors
     /// `InvalidInput` if `pts` is negative or `bytes` are 2 GiB or more; else if the write fails.
     pub(crate) fn write(&mut self, pts: i64, key: bool, bytes: &[u8]) -> io::Result<()> {
-        let (Ok(stamp), true) = (u64::try_from(pts), bytes.len() <= INT_MAX as usize) else {
+        self.write_with_alpha(pts, key, bytes, &[])
+    }
+
+    /// The same with an alpha beside the picture, of a stream that may have it.
+    ///
+    /// # Errors
+    /// As [`Self::write`], where both together count; `InvalidInput` if the stream has no alpha.
+    pub(crate) fn write_with_alpha(&mut self, pts: i64, key: bool, bytes: &[u8], alpha: &[u8]) -> io::Result<()> {
+        self.side_data.clear();
+        if self.alpha {
+            put_alpha(&mut self.side_data, alpha);
+        }
+        let size = self.side_data.len() + bytes.len();
+        let possible = size <= INT_MAX as usize && (self.alpha || alpha.is_empty());
+        let (Ok(stamp), true) = (u64::try_from(pts), possible) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "NUT cannot hold such a packet",
@@ -81,7 +102,7 @@ impl<W: Write> NutWriter<W> {
         self.head.clear();
         let decoded = self.decoding.of(stamp);
         // A frame's header has 25 bytes at most.
-        let end = self.position + bytes.len() as u64 + 25;
+        let end = self.position + size as u64 + 25;
         if key || self.syncpoint.is_none_or(|at| end > at + MAX_DISTANCE) {
             self.put_syncpoint(decoded);
         }
@@ -94,9 +115,10 @@ impl<W: Write> NutWriter<W> {
         self.head.push(if key { FRAME + 1 } else { FRAME });
         // With no low bits to a timestamp, all of it is written, plus 2 to the 0.
         put_number(&mut self.head, stamp + 1);
-        put_number(&mut self.head, bytes.len() as u64);
+        put_number(&mut self.head, size as u64);
         let crc = Crc::of(&self.head[start..]);
         self.head.extend(crc.to_bytes());
+        self.head.extend(&self.side_data);
 
         self.out.write_all(&self.head)?;
         self.out.write_all(bytes)?;
@@ -218,14 +240,15 @@ impl Index {
     }
 }
 
-fn main_header(num: u32, den: u32) -> Vec<u8> {
-    let mut body = Vec::new();
-    // Version 3, 1 stream, 1 time base.
-    for value in [3, 1, MAX_DISTANCE, 1, num.into(), den.into()] {
+fn main_header(num: u32, den: u32, alpha: bool) -> Vec<u8> {
+    // Version 4 has a minor one, too.
+    let mut body = if alpha { vec![4, 0] } else { vec![3] };
+    // 1 stream, 1 time base.
+    for value in [1, MAX_DISTANCE, 1, num.into(), den.into()] {
         put_number(&mut body, value);
     }
     // The table of frame codes: one that is invalid, the two in use, the others but that of start codes.
-    let flags = CODED_PTS | SIZE_MSB | CHECKSUM;
+    let flags = CODED_PTS | SIZE_MSB | CHECKSUM | if alpha { SIDE_DATA } else { 0 };
     let runs = [
         (INVALID, FRAME),
         (flags, 1),
@@ -239,6 +262,9 @@ fn main_header(num: u32, den: u32) -> Vec<u8> {
         put_number(&mut body, count.into());
     }
     put_number(&mut body, 0); // No elided headers.
+    if alpha {
+        put_number(&mut body, 0); // No flags.
+    }
     body
 }
 
@@ -278,7 +304,7 @@ fn put_packet_header(to: &mut Vec<u8>, code: u64, size: u64) -> u64 {
 }
 
 /// Appends a number: seven bits a byte, highest first, the top bit set in all but the last.
-fn put_number(to: &mut Vec<u8>, value: u64) {
+pub(super) fn put_number(to: &mut Vec<u8>, value: u64) {
     let bits = u64::BITS - (value | 1).leading_zeros();
     for shift in (1..bits.div_ceil(7)).rev() {
         to.push((value >> (7 * shift)) as u8 | 0x80);

@@ -97,11 +97,16 @@ fn probe_stream(nut: &[u8], entries: &str) -> String {
 
 /// The digests of the frames that ffmpeg decodes from its standard input.
 fn decode(format: &str, input: &[u8]) -> Vec<String> {
-    let args = [
-        "-f",
-        format,
-        "-i",
-        "pipe:0",
+    frame_hashes(&["-f", format], input)
+}
+
+/// The same by a decoder that ffmpeg would not choose.
+fn decode_with(decoder: &str, format: &str, input: &[u8]) -> Vec<String> {
+    frame_hashes(&["-c:v", decoder, "-f", format], input)
+}
+
+fn frame_hashes(read: &[&str], input: &[u8]) -> Vec<String> {
+    let write = [
         "-fps_mode",
         "passthrough",
         "-f",
@@ -110,7 +115,7 @@ fn decode(format: &str, input: &[u8]) -> Vec<String> {
         "sha256",
         "pipe:1",
     ];
-    let text = String::from_utf8(run("ffmpeg", &args, input)).unwrap();
+    let text = String::from_utf8(run("ffmpeg", &[read, &["-i", "pipe:0"], &write].concat(), input)).unwrap();
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| Some(line.rsplit(',').next()?.trim().to_owned()))
@@ -323,9 +328,31 @@ fn two_segments_of_ffv1_play_as_one() {
 }
 
 #[test]
+fn alpha_beside_a_picture_is_read_and_written() {
+    let source = "testsrc2=s=64x48:r=25:d=0.2,format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='X*4'";
+    let encoder = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "30", "-cpu-used", "8"];
+    let with_side_data = ["-syncpoints", "none", "-strict", "experimental"];
+    let nut = generate(source, &[&encoder[..], &with_side_data].concat());
+    let (packets, end) = read_some(&nut);
+    end.unwrap();
+    let stream = NutReader::open(&*nut, MAX_PACKET).unwrap().stream().clone();
+    assert!(stream.alpha && packets.len() == 5 && packets.iter().all(|packet| !packet.alpha.is_empty()));
+    let input = ["-v", "error", "-f", "lavfi", "-i", source];
+    let webm = run_quietly(
+        "ffmpeg",
+        &[&input, &encoder[..], &["-f", "webm", "pipe:1"]].concat(),
+        &[],
+    );
+    let frames = decode_with("libvpx-vp9", "matroska", &webm);
+    assert_eq!(decode_with("libvpx-vp9", "nut", &write_nut(&stream, &packets)), frames);
+    assert_ne!(decode("matroska", &webm), frames, "alpha is seen");
+}
+
+#[test]
 fn ffmpeg_knows_every_pixel_format_by_our_tag() {
     let formats = "gray gray10le gray12le gray16le ya8 yuv420p yuv422p yuv444p yuv420p10le yuv420p12le yuv422p10le \
-                   yuv422p12le yuv444p10le yuv444p12le yuva420p gbrp gbrp10le gbrp12le gbrap";
+                   yuv422p12le yuv444p10le yuv444p12le yuva420p yuva420p10le yuva422p yuva422p10le yuva444p yuva444p10le \
+                   gbrp gbrp10le gbrp12le gbrap gbrap10le gbrap12le";
     for format in formats.split_whitespace() {
         let nut = generate(
             "testsrc2=s=36x22:r=25",

@@ -18,6 +18,7 @@ const MAX_PACKET: usize = 1 << 20;
 struct Packet {
     info: PacketInfo,
     bytes: Vec<u8>,
+    alpha: Vec<u8>,
 }
 
 impl Packet {
@@ -25,6 +26,7 @@ impl Packet {
         Self {
             info: PacketInfo { pts, key },
             bytes,
+            alpha: Vec::new(),
         }
     }
 }
@@ -39,6 +41,7 @@ fn raw_stream(num: u32, den: u32) -> NutStream {
         sample_aspect: Rational::new(4, 3),
         extradata: Vec::new(),
         decode_delay: 0,
+        alpha: false,
     }
 }
 
@@ -58,7 +61,8 @@ fn noise(seed: u64, count: usize) -> Vec<u8> {
 fn write_nut(stream: &NutStream, packets: &[Packet]) -> Vec<u8> {
     let mut writer = NutWriter::new(Vec::new(), stream).unwrap();
     for packet in packets {
-        writer.write(packet.info.pts, packet.info.key, &packet.bytes).unwrap();
+        let Packet { info, bytes, alpha } = packet;
+        writer.write_with_alpha(info.pts, info.key, bytes, alpha).unwrap();
     }
     writer.finish().unwrap()
 }
@@ -82,6 +86,7 @@ fn read_some(nut: &[u8]) -> (Vec<Packet>, Result<bool>) {
             Ok(Some(info)) => packets.push(Packet {
                 info,
                 bytes: buffer.clone(),
+                alpha: reader.alpha().to_vec(),
             }),
             Ok(None) => return (packets, Ok(reader.is_complete())),
             Err(e) => {

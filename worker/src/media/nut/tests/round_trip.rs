@@ -29,9 +29,10 @@ fn streams() -> impl Strategy<Value = NutStream> {
         aspect,
         extradata,
         0u32..4,
+        any::<bool>(),
     )
         .prop_map(
-            |((num, den), fourcc, width, height, aspect, extradata, decode_delay)| NutStream {
+            |((num, den), fourcc, width, height, aspect, extradata, decode_delay, alpha)| NutStream {
                 time_base: TimeBase::new(num, den).unwrap(),
                 fourcc,
                 width,
@@ -39,6 +40,7 @@ fn streams() -> impl Strategy<Value = NutStream> {
                 sample_aspect: aspect.and_then(|(num, den)| Rational::new(num, den)),
                 extradata,
                 decode_delay,
+                alpha,
             },
         )
 }
@@ -49,11 +51,14 @@ proptest! {
     #[test]
     fn what_is_written_is_read(
         stream in streams(),
-        packets in prop::collection::vec((timestamps(), any::<bool>(), sizes()), 0..12),
+        packets in prop::collection::vec((timestamps(), any::<bool>(), sizes(), sizes()), 0..12),
     ) {
         let packets: Vec<Packet> = (0..)
             .zip(packets)
-            .map(|(i, (pts, key, size))| Packet::new(pts, key, noise(i, size)))
+            .map(|(i, (pts, key, size, alpha))| Packet {
+                alpha: noise(i, if stream.alpha { alpha } else { 0 }),
+                ..Packet::new(pts, key, noise(i, size))
+            })
             .collect();
         let nut = write_nut(&stream, &packets);
         let (read, end) = read_some(&nut);
