@@ -1,8 +1,13 @@
 //! What is done to frames before they are enlarged.
 
-use clearfleet_common::job::{Denoise, Sharpen};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 
-use super::*;
+use clearfleet_common::job::{Codec, Container, Denoise, Filters, Retouch, Sharpen, Stretch};
+use clearfleet_worker::steps::{Progress, assemble, upscale};
+
+use crate::run::{Run, batches, bicubic, frames};
 
 fn filters(denoise: Denoise, sharpen: f64) -> Filters {
     Filters {

@@ -2,188 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod filters;
+mod run;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clearfleet_common::config::Limits;
-use clearfleet_common::job::{
-    Codec, Container, EncodeSettings, Filters, JobId, Marker, Plan, Retouch, Scale, SourceIdentity, Stretch, Target,
-};
-use clearfleet_common::storage::{ObjectKey, PlanKey};
-use clearfleet_common::{ErrorCode, Stop};
-use clearfleet_worker::Result;
-use clearfleet_worker::media::codec::Ffmpeg;
-use clearfleet_worker::media::probe::{self, Probe};
-use clearfleet_worker::media::serve::{FileSource, SourceServer};
-use clearfleet_worker::steps::{FolderStore, JobContext, PlanRequest, Progress, assemble, plan, upscale};
-use vdsr::{Engine, EngineKind, EngineOptions, Weights};
+use clearfleet_common::ErrorCode;
+use clearfleet_common::job::{Codec, Container, Marker, Stretch};
+use clearfleet_common::storage::ObjectKey;
+use clearfleet_worker::steps::{Progress, assemble, upscale};
 
-/// Frames of a file as ffmpeg decodes them: time in seconds and digest of the pixels.
-fn frames(file: &Path, pix_fmt: &str) -> Vec<(f64, String)> {
-    let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-copyts", "-noautorotate", "-i"])
-        .arg(file)
-        .args([
-            "-map",
-            "0:V:0",
-            "-fps_mode",
-            "passthrough",
-            "-enc_time_base",
-            "-1",
-            "-pix_fmt",
-            pix_fmt,
-        ])
-        .args(["-f", "framemd5", "-"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let base = text
-        .lines()
-        .find_map(|l| l.strip_prefix("#tb 0: "))
-        .unwrap_or_else(|| panic!("{file:?}: {text}"));
-    let (num, den) = base.split_once('/').unwrap();
-    let tick = num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
-    let rows = text.lines().filter(|l| !l.starts_with('#'));
-    rows.map(|row| {
-        let fields: Vec<&str> = row.split(',').map(str::trim).collect();
-        (fields[2].parse::<f64>().unwrap() * tick, fields[5].to_owned())
-    })
-    .collect()
-}
-
-/// Times of a stream's packets in seconds.
-fn packets(file: &Path, stream: &str) -> Vec<f64> {
-    let output = Command::new("ffprobe")
-        .args([
-            "-v",
-            "error",
-            "-select_streams",
-            stream,
-            "-show_entries",
-            "packet=pts_time",
-            "-of",
-            "csv=p=0",
-        ])
-        .arg(file)
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| line.trim_end_matches(',').parse().unwrap())
-        .collect()
-}
-
-fn bicubic() -> Arc<dyn Engine> {
-    let options = EngineOptions {
-        kind: EngineKind::Bicubic,
-        ..EngineOptions::default()
-    };
-    vdsr::build_engine(&options, &Weights::embedded().unwrap()).unwrap()
-}
-
-const PLAN: PlanKey = PlanKey {
-    job: JobId::LOCAL,
-    plan: 0,
-};
-
-struct Run {
-    folder: tempfile::TempDir,
-    codec: Codec,
-    container: Container,
-    scale: f64,
-    batch_frames: u64,
-    stretch: Stretch,
-    filters: Filters,
-    retouches: Vec<Retouch>,
-    exact: bool,
-}
-
-impl Run {
-    fn new(codec: Codec, container: Container, batch_frames: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self {
-            folder,
-            codec,
-            container,
-            scale: 1.0,
-            batch_frames,
-            stretch: Stretch::default(),
-            filters: Filters::default(),
-            retouches: Vec::new(),
-            exact: false,
-        }
-    }
-
-    fn result(&self) -> PathBuf {
-        self.folder.path().join("result")
-    }
-
-    fn upscale(&self, source: &Path) -> Result<PathBuf> {
-        let (job, probe, planned) = self.plan(source)?;
-        let progress: Arc<dyn Progress> = Arc::new(());
-        upscale(&job, &planned, &*bicubic(), &mut batches(&planned), &progress)?;
-        assemble(&job, &planned, &probe, &self.result())?;
-        Ok(self.result())
-    }
-
-    fn plan(&self, source: &Path) -> Result<(JobContext, Probe, Arc<Plan>)> {
-        self.plan_after(source, &[])
-    }
-
-    /// Plans the number after those of earlier plans.
-    fn plan_after(&self, source: &Path, earlier: &[u32]) -> Result<(JobContext, Probe, Arc<Plan>)> {
-        let server = SourceServer::start()?;
-        let served = Arc::new(server.register(Arc::new(FileSource::open(source)?)));
-        let limits = Limits::default();
-        let stop = Stop::new();
-        let probe = probe::probe(&served, &limits, &stop)?;
-        let job = JobContext {
-            meter: Arc::new(()),
-            store: Arc::new(FolderStore::open(self.folder.path().join("state"))?),
-            key: PlanKey {
-                plan: earlier.len() as u32,
-                ..PLAN
-            },
-            server,
-            codec: Arc::new(Ffmpeg),
-            source: served,
-            limits,
-            stop,
-            worker: "test".to_owned(),
-        };
-        let request = PlanRequest {
-            target: Target::Factor(Scale::new(self.scale).unwrap()),
-            encode: EncodeSettings {
-                codec: self.codec,
-                crf: None,
-                preset: None,
-                container: self.container,
-            },
-            stretch: self.stretch,
-            filters: self.filters,
-            retouches: self.retouches.clone(),
-            deinterlace: false,
-            source: SourceIdentity {
-                bytes: 1,
-                tag: String::new(),
-            },
-            engine: "bicubic".to_owned(),
-            pixels_per_second: 1e6,
-            batch_frames: Some(self.batch_frames),
-            exact: self.exact,
-            earlier: earlier.to_vec(),
-        };
-        let planned = plan(&job, &probe, &request)?;
-        Ok((job, probe, planned))
-    }
-}
-
-fn batches(plan: &Plan) -> std::ops::Range<u64> {
-    0..plan.batches.len() as u64
-}
+use run::{PLAN, Run, batches, bicubic, clips, frames, packets};
 
 /// Counts what the upscale step says.
 #[derive(Default)]
@@ -205,18 +34,6 @@ impl Progress for Counts {
     fn batch_done(&self, _batch: u64, marker: &Marker) {
         self.done.fetch_add(marker.frames, Ordering::Relaxed);
     }
-}
-
-/// The shared clips, or nothing where they are not beside the repository.
-fn clips() -> Option<PathBuf> {
-    let shared = std::env::var_os("CLEARFLEET_SHARED").map(PathBuf::from);
-    let shared = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"));
-    let clips = shared.join("clips/good");
-    if clips.is_dir() {
-        return Some(clips);
-    }
-    println!("skipped: {} is not there", clips.display());
-    None
 }
 
 /// Clips whose cuts are hard: B-frames and pyramids, variable frame rates, edit lists, discarded frames, a transport
