@@ -4,6 +4,7 @@
 mod announcement;
 mod failure;
 mod filters;
+mod hdr;
 mod hook;
 mod id;
 mod ledger;
@@ -22,6 +23,7 @@ mod trace_parent;
 pub use announcement::{Announcement, Serves};
 pub use failure::Failure;
 pub use filters::{Denoise, Filters, Retouch, Retouched, Sharpen, SharpenError};
+pub use hdr::{ContentLight, Hdr10, MasteringDisplay};
 pub use hook::{Hook, HookEvent};
 pub use id::{ClassName, IdError, JobId, OwnerId, WorkerId};
 pub use ledger::{Ledger, LedgerError, LedgerSlice};

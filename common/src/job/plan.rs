@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Container, Filters, FrameRange, Rational, Retouched, TimeBase};
+use super::{Codec, Container, Filters, FrameRange, Hdr10, Rational, Retouched, TimeBase};
 
 /// How one video becomes another: everything a worker must know to do any of its batches, and to join them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct PlannedVideo {
     pub stream: u32,
     /// Its codec, as ffmpeg names it.
     pub codec: String,
+    /// ffmpeg's name of its decoder, where it is not the one that ffmpeg takes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
     /// The clock of all times in the ledger.
     pub time_base: TimeBase,
     /// Width and height of the source in pixels.
@@ -68,8 +71,14 @@ pub struct PlannedVideo {
     pub sample_aspect: Option<Rational>,
     /// Clockwise turn on display in degrees: 0, 90, 180 or 270.
     pub rotation: u32,
+    /// Whether the picture is flipped top to bottom on display, before it is turned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
     /// ffmpeg options that carry the colour tags on.
     pub colour: Vec<String>,
+    /// HDR10's static metadata, where the source states it and the result can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hdr10: Option<Hdr10>,
     /// Frames a second on average: what encoders take for rate and level.
     pub frame_rate: Rational,
     /// How long the last frame is shown, in ticks.

@@ -23,7 +23,7 @@ pub enum Codec {
     H264,
     /// HEVC by x265.
     H265,
-    /// AV1 by SVT-AV1.
+    /// AV1 by SVT-AV1, or by libaom where an edge is odd.
     Av1,
     /// VP9 by libvpx.
     Vp9,
@@ -70,6 +70,13 @@ pub struct ParseSettingError {
     pub found: String,
     /// What there is.
     pub offered: &'static str,
+}
+
+impl Codec {
+    /// Whether HDR10's static metadata reaches a result: in the video, or in the container beside it.
+    pub fn holds_hdr10(self) -> bool {
+        self != Self::Ffv1
+    }
 }
 
 impl Container {

@@ -245,6 +245,7 @@ impl DecodeOrder {
         };
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         launch
+            .args(input::decoder_arguments(video.stream as usize, video.decoder.as_deref()))
             .args(input::source_arguments(&self.source, demuxer))
             .args(["-map", &format!("0:{}", video.stream), "-an", "-sn", "-dn"])
             .args(["-vf", &format!("{trim}setpts=PTS-({})", pts[0])])

@@ -1,8 +1,9 @@
 //! Encoder arguments: from what a person chose to what ffmpeg gets, thread counts and frame rate stated.
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{Codec, EncodeSettings, EncoderSpec, Rational, SegmentKind};
+use clearfleet_common::job::{Codec, EncodeSettings, EncoderSpec, Hdr10, Rational, SegmentKind};
 
+use super::hdr10;
 use crate::{Error, Result};
 
 const X26X_PRESETS: [&str; 10] = [
@@ -18,59 +19,97 @@ const X26X_PRESETS: [&str; 10] = [
     "placebo",
 ];
 
+/// The highest of libaom's speeds.
+const FASTEST_AOM: u8 = 8;
+
+/// Options with which ffmpeg's NUT carries the alpha beside VP9: in its version 4 alone.
+const WITH_SIDE_DATA: &str = "-syncpoints none -strict experimental";
+
 /// Threads of an encoder for frames of `pixels`: part of the plan, because the bits depend on it.
 fn threads(pixels: u64) -> u32 {
     if pixels > 2_500_000 { 8 } else { 4 }
 }
 
-/// The encoder that `settings` ask for, for frames of `size` at `rate` frames a second.
+/// What an encoder gets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pictures {
+    /// Width and height in pixels.
+    pub(crate) size: (u32, u32),
+    /// Frames a second.
+    pub(crate) rate: Rational,
+    /// Whether parts of them are transparent.
+    pub(crate) alpha: bool,
+    /// What displays should know of them.
+    pub(crate) hdr10: Option<Hdr10>,
+}
+
+/// The encoder that `settings` ask for, for these pictures.
 ///
 /// # Errors
 /// `SettingsInvalid` for a quality or a preset that the codec does not have, or a container that does not hold it.
-pub(crate) fn encoder_spec(settings: &EncodeSettings, size: (u32, u32), rate: Rational) -> Result<EncoderSpec> {
+pub(crate) fn encoder_spec(settings: &EncodeSettings, pictures: &Pictures) -> Result<EncoderSpec> {
     let EncodeSettings { codec, container, .. } = *settings;
     if !container.holds(codec) {
         return Err(invalid(format!("{container} does not hold {codec}")));
     }
     let (least, most) = edges(codec);
-    if size.0.min(size.1) < least || size.0.max(size.1) > most {
-        let (width, height) = size;
+    let (width, height) = pictures.size;
+    if width.min(height) < least || width.max(height) > most {
         let message =
             format!("{codec} holds edges from {least} to {most} pixels here, and the result has {width}x{height}");
         return Err(invalid(message));
     }
-    let threads = threads(u64::from(size.0) * u64::from(size.1));
-    let crf = quality(settings)?;
-    let preset = preset(settings)?;
-    let line = match codec {
-        // cpu-independent: the bits would otherwise differ between CPUs.
-        Codec::H264 => format!(
-            "-c:v libx264 -preset {preset} -crf {crf} -threads {threads} -x264-params cpu-independent=1:fps={rate}"
-        ),
-        Codec::H265 => format!(
-            "-c:v libx265 -preset {preset} -crf {crf} -tag:v hvc1 -x265-params \
-             pools={threads}:frame-threads=2:open-gop=0:log-level=warning:fps={rate}"
-        ),
-        Codec::Av1 => format!(
-            "-c:v libsvtav1 -preset {preset} -crf {crf} -svtav1-params lp={threads}:fps-num={}:fps-denom={}",
-            rate.num, rate.den
-        ),
-        Codec::Vp9 => {
-            format!("-c:v libvpx-vp9 -deadline good -cpu-used {preset} -crf {crf} -b:v 0 -row-mt 1 -threads {threads}")
-        }
-        Codec::Ffv1 => "-c:v ffv1 -level 3 -g 1 -slices 4 -slicecrc 1 -threads 4".to_owned(),
-    };
     let (segment, reorder) = match codec {
         Codec::H264 | Codec::H265 => (SegmentKind::FragmentedMp4, 2),
+        Codec::Vp9 if pictures.alpha => (SegmentKind::Nut, 0),
         Codec::Av1 | Codec::Vp9 => (SegmentKind::FragmentedMp4, 0),
         Codec::Ffv1 => (SegmentKind::Nut, 0),
     };
-    let arguments = line.split_whitespace().map(str::to_owned).collect();
+    let line = command_line(settings, pictures)?;
     Ok(EncoderSpec {
         codec,
-        arguments,
+        arguments: line.split_whitespace().map(str::to_owned).collect(),
         segment,
         reorder,
+    })
+}
+
+/// ffmpeg's output options, parted by spaces.
+fn command_line(settings: &EncodeSettings, pictures: &Pictures) -> Result<String> {
+    let codec = settings.codec;
+    let Pictures { size, rate, alpha, .. } = *pictures;
+    let threads = threads(u64::from(size.0) * u64::from(size.1));
+    let crf = quality(settings)?;
+    let preset = preset(settings)?;
+    let hdr10 = pictures.hdr10.map(|hdr10| hdr10::encoder_parameters(codec, &hdr10));
+    let hdr10: String = hdr10.iter().flatten().map(|p| format!(":{p}")).collect();
+    Ok(match codec {
+        // cpu-independent: the bits would otherwise differ between CPUs.
+        Codec::H264 => format!(
+            "-c:v libx264 -preset {preset} -crf {crf} -threads {threads} -x264-params cpu-independent=1:fps={rate}{hdr10}"
+        ),
+        Codec::H265 => format!(
+            "-c:v libx265 -preset {preset} -crf {crf} -tag:v hvc1 -x265-params \
+             pools={threads}:frame-threads=2:open-gop=0:log-level=warning:fps={rate}{hdr10}"
+        ),
+        // SVT-AV1 1.4 takes no odd edges.
+        Codec::Av1 if size.0 % 2 == 1 || size.1 % 2 == 1 => {
+            let speed = preset
+                .parse::<u8>()
+                .map_or(FASTEST_AOM, |preset| preset.min(FASTEST_AOM));
+            format!("-c:v libaom-av1 -cpu-used {speed} -crf {crf} -b:v 0 -row-mt 1 -threads {threads}")
+        }
+        Codec::Av1 => format!(
+            "-c:v libsvtav1 -preset {preset} -crf {crf} -svtav1-params lp={threads}:fps-num={}:fps-denom={}{hdr10}",
+            rate.num, rate.den
+        ),
+        Codec::Vp9 => {
+            let side_data = if alpha { WITH_SIDE_DATA } else { "" };
+            format!(
+                "-c:v libvpx-vp9 -deadline good -cpu-used {preset} -crf {crf} -b:v 0 -row-mt 1 -threads {threads} {side_data}"
+            )
+        }
+        Codec::Ffv1 => "-c:v ffv1 -level 3 -g 1 -slices 4 -slicecrc 1 -threads 4".to_owned(),
     })
 }
 
@@ -143,8 +182,17 @@ mod tests {
         }
     }
 
+    fn pictures(width: u32, height: u32) -> Pictures {
+        Pictures {
+            size: (width, height),
+            rate: Rational { num: 25, den: 1 },
+            alpha: false,
+            hdr10: None,
+        }
+    }
+
     fn spec(settings: &EncodeSettings) -> Result<EncoderSpec> {
-        encoder_spec(settings, (1280, 720), Rational { num: 25, den: 1 })
+        encoder_spec(settings, &pictures(1280, 720))
     }
 
     #[test]
@@ -156,6 +204,25 @@ mod tests {
         };
         let expected = "-c:v libx264 -preset fast -crf 30 -threads 4 -x264-params cpu-independent=1:fps=25/1";
         assert_eq!(spec(&chosen).unwrap().arguments.join(" "), expected);
+    }
+
+    #[test]
+    fn odd_sizes_of_av1_go_to_libaom() {
+        let preset = |preset: &str, size: (u32, u32)| {
+            let chosen = EncodeSettings {
+                preset: Some(preset.to_owned()),
+                ..settings(Codec::Av1, Container::Webm)
+            };
+            encoder_spec(&chosen, &pictures(size.0, size.1))
+                .unwrap()
+                .arguments
+                .join(" ")
+        };
+        let odd = "-c:v libaom-av1 -cpu-used 8 -crf 25 -b:v 0 -row-mt 1 -threads 4";
+        assert_eq!(preset("13", (161, 120)), odd);
+        assert_eq!(preset("13", (160, 121)), odd);
+        assert!(preset("3", (161, 120)).contains("-cpu-used 3"));
+        assert!(preset("3", (160, 120)).starts_with("-c:v libsvtav1 -preset 3"));
     }
 
     #[test]
@@ -192,12 +259,8 @@ mod tests {
     #[test]
     fn edges_that_an_encoder_does_not_take_are_refused() {
         let at = |codec, width, height| {
-            encoder_spec(
-                &settings(codec, Container::Mkv),
-                (width, height),
-                Rational { num: 25, den: 1 },
-            )
-            .is_ok()
+            let settings = settings(codec, Container::Mkv);
+            encoder_spec(&settings, &pictures(width, height)).is_ok()
         };
         assert!(at(Codec::Av1, 64, 64) && !at(Codec::Av1, 64, 62));
         assert!(at(Codec::H264, 16_384, 2) && !at(Codec::H264, 16_386, 2));

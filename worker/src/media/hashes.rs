@@ -7,6 +7,7 @@ use std::time::Duration;
 use clearfleet_common::job::{Plan, SegmentKind};
 use clearfleet_common::{ErrorCode, Stop};
 
+use super::input;
 use super::process::{Confinement, Launch, ProcessLimits, Program};
 use crate::{Error, Result};
 
@@ -24,10 +25,12 @@ pub(crate) fn frame_hashes(
         SegmentKind::FragmentedMp4 => "mov",
         SegmentKind::Nut => "nut",
     };
+    let decoder = super::alpha_is_beside(plan).then_some("libvpx-vp9");
     let (width, height) = plan.video.target_size;
     let limits = ProcessLimits::decoding(width, height);
     let mut child = Launch::new(Program::Ffmpeg, &Confinement::offline().with_limits(limits))?
         .args(["-protocol_whitelist", "pipe", "-format_whitelist", demuxer])
+        .args(input::decoder_arguments(0, decoder))
         .args([
             "-f",
             demuxer,

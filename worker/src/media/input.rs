@@ -15,6 +15,11 @@ pub(crate) struct VideoInput<'a> {
     pub(crate) stream: &'a StreamInfo,
 }
 
+/// ffmpeg's input options that name the decoder of a stream, where ffmpeg would not take that by itself.
+pub(crate) fn decoder_arguments(stream: usize, decoder: Option<&str>) -> Vec<String> {
+    decoder.map_or_else(Vec::new, |decoder| vec![format!("-c:{stream}"), decoder.to_owned()])
+}
+
 /// ffmpeg's and ffprobe's input options and the input itself.
 pub(crate) fn source_arguments(source: &ServedSource, demuxer: &str) -> Vec<String> {
     let formats = formats::whitelist();

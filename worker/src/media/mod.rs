@@ -7,6 +7,7 @@ pub(crate) mod encoder;
 pub mod formats;
 mod fragment;
 pub(crate) mod hashes;
+mod hdr10;
 pub(crate) mod input;
 pub(crate) mod ledger;
 mod limits;
@@ -24,7 +25,7 @@ pub(crate) use limits::within;
 
 use std::os::fd::AsFd;
 
-use clearfleet_common::job::PlannedVideo;
+use clearfleet_common::job::{Codec, Plan, PlannedVideo};
 use vdsr::{ChromaSiting, FrameFormat, Range, Size};
 
 use crate::{Error, Result};
@@ -37,6 +38,11 @@ pub(crate) fn widened<P: AsFd>(pipe: P) -> P {
     // Where the kernel refuses, for instance at a user's limit, the pipe is only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
     pipe
+}
+
+/// Whether the packets of a plan's result carry the alpha of their pictures beside these.
+pub(crate) fn alpha_is_beside(plan: &Plan) -> bool {
+    plan.encoder.codec == Codec::Vp9 && plan.video.encoded_format.starts_with("yuva")
 }
 
 /// How the decoded frames of a planned video are laid out.

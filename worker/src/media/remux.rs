@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ChildStdin;
 use std::time::Duration;
 
-use clearfleet_common::job::{Container, Plan, SegmentKind};
+use clearfleet_common::job::{Container, Plan, PlannedVideo, SegmentKind};
 use clearfleet_common::{ErrorCode, Stop};
 
-use super::fragment::Joined;
+use super::fragment::{Additions, Joined};
 use super::input;
 use super::nut::{NutReader, NutWriter};
 use super::process::{Confinement, Launch, ProcessLimits, Program, Report};
@@ -51,7 +51,7 @@ pub(crate) fn remux(order: &RemuxOrder<'_>, segments: Segments<'_>) -> Result<()
         .take_stdin()
         .ok_or_else(|| Error::internal("a child without its pipe"))?;
     let fed = std::thread::scope(|scope| {
-        let feeder = scope.spawn(|| feed(order.plan.encoder.segment, segments, stdin));
+        let feeder = scope.spawn(|| feed(order.plan, segments, stdin));
         feeder
             .join()
             .unwrap_or_else(|_| Err(Error::internal("the thread that joins segments panicked")))
@@ -91,10 +91,10 @@ fn full_disk(e: Error) -> Error {
 }
 
 /// Writes the joined segments to ffmpeg.
-fn feed(kind: SegmentKind, segments: Segments<'_>, stdin: ChildStdin) -> Result<()> {
+fn feed(plan: &Plan, segments: Segments<'_>, stdin: ChildStdin) -> Result<()> {
     let stdin = super::widened(stdin);
-    match kind {
-        SegmentKind::FragmentedMp4 => feed_fragments(segments, stdin),
+    match plan.encoder.segment {
+        SegmentKind::FragmentedMp4 => feed_fragments(Joined::new(segments, Additions::of(&plan.video)), stdin),
         SegmentKind::Nut => feed_packets(segments, stdin),
     }
 }
@@ -103,8 +103,7 @@ fn broken(e: std::io::Error) -> Error {
     Error::write("the joined video", e)
 }
 
-fn feed_fragments(segments: Segments<'_>, mut stdin: ChildStdin) -> Result<()> {
-    let mut joined = Joined::new(segments);
+fn feed_fragments(mut joined: Joined<Segments<'_>>, mut stdin: ChildStdin) -> Result<()> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         let read = joined.read(&mut buffer);
@@ -125,7 +124,8 @@ fn feed_packets(mut segments: Segments<'_>, stdin: ChildStdin) -> Result<()> {
     let mut packet = Vec::new();
     loop {
         while let Some(info) = reader.next_into(&mut packet)? {
-            writer.write(info.pts, info.key, &packet).map_err(broken)?;
+            let written = writer.write_with_alpha(info.pts, info.key, &packet, reader.alpha());
+            written.map_err(broken)?;
         }
         if !reader.is_complete() {
             return Err(Error::new(ErrorCode::EncodeFailed, "a segment is cut off"));
@@ -178,13 +178,21 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
     }
     launch = launch
         .args(["-map_metadata", "1", "-map_chapters", "1", "-c", "copy"])
-        .args(["-disposition:v:0", "default", "-max_muxing_queue_size", "65536"]);
+        .args(["-disposition:v:0", "default", "-max_muxing_queue_size", "65536"])
+        .args(colour_tags(video));
     // Naming one kind of metadata turns off all that is copied by itself.
     let sources = std::iter::once(video.stream as usize).chain(order.others.kept.iter().copied());
     for (n, index) in sources.enumerate() {
         launch = launch.args([format!("-map_metadata:s:{n}"), format!("1:s:{index}")]);
     }
-    if video.rotation != 0 {
+    // The source's own says nothing of the result.
+    let alpha_mode = if super::alpha_is_beside(plan) {
+        "alpha_mode=1"
+    } else {
+        "alpha_mode="
+    };
+    launch = launch.args(["-metadata:s:v:0", alpha_mode]);
+    if video.rotation != 0 && !video.mirrored {
         // ffmpeg 5.1 takes the turn of the picture, and a display matrix undoes it.
         launch = launch.args(["-metadata:s:v:0", &format!("rotate={}", 360 - video.rotation)]);
     }
@@ -197,12 +205,12 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
         }
     }
     let den = video.time_base.den();
-    let format = match plan.container {
-        Container::Mp4 => ["-movflags", "+faststart", "-f", "mp4"],
-        Container::Mov => ["-movflags", "+faststart", "-f", "mov"],
+    let format: &[&str] = match plan.container {
+        Container::Mp4 => &["-movflags", "+faststart", "-f", "mp4"],
+        Container::Mov => &["-movflags", "+faststart", "-f", "mov"],
         // What is before zero is the priming of a sound; shifting every stream for it would shift the video.
-        Container::Mkv => ["-avoid_negative_ts", "disabled", "-f", "matroska"],
-        Container::Webm => ["-avoid_negative_ts", "disabled", "-f", "webm"],
+        Container::Mkv => &["-avoid_negative_ts", "disabled", "-f", "matroska"],
+        Container::Webm => &["-avoid_negative_ts", "disabled", "-f", "webm"],
         Container::Gif | Container::Apng => return Err(Error::internal("an animation is not copied")),
     };
     if matches!(plan.container, Container::Mp4 | Container::Mov) {
@@ -216,6 +224,14 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
         ]);
     }
     Ok(launch.args(format).arg(order.scratch))
+}
+
+/// The options that are colour tags: what FFV1 and VP9 do not say of themselves, Matroska can.
+fn colour_tags(video: &PlannedVideo) -> &[String] {
+    match video.colour.as_slice() {
+        [option, _filter, tags @ ..] if option == "-vf" => tags,
+        tags => tags,
+    }
 }
 
 /// Animated pictures are encoded once, as a whole, from lossless segments.

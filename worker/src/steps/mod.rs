@@ -8,6 +8,7 @@ mod assemble;
 mod audit;
 mod draft;
 mod meter;
+mod notes;
 mod picture;
 mod plan;
 mod progress;

@@ -17,7 +17,7 @@ use super::upscale::{read_json, write_json};
 use super::{JobContext, hex};
 use crate::media::input::VideoInput;
 use crate::media::ledger;
-use crate::media::probe::{Probe, StreamInfo};
+use crate::media::probe::{Probe, StreamInfo, hdr};
 use crate::media::streams::other_streams;
 use crate::{Error, Result};
 
@@ -79,7 +79,7 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
     let stream = probe.video()?;
     let video = video_input(job, probe, stream);
     // What can be refused is refused before the packets are read.
-    let mut draft = draft(stream, request, &job.limits)?;
+    let mut draft = draft(stream, &hdr(&video, &job.stop)?, request, &job.limits)?;
     let whole = make_ledger(job, &video, request)?;
     let first = whole.pts()[0];
     let ledger = stretch(whole, &request.stretch)?;
@@ -101,7 +101,7 @@ pub fn plan_preview(
 ) -> Result<Arc<Plan>> {
     let stream = probe.video()?;
     let video = video_input(job, probe, stream);
-    let mut draft = draft(stream, request, &job.limits)?;
+    let mut draft = draft(stream, &hdr(&video, &job.stop)?, request, &job.limits)?;
     let pixels = pixels(draft.video.target_size);
     let fit = ((seconds * request.pixels_per_second / pixels) as u32).max(1);
     if fit < frames {
@@ -323,6 +323,7 @@ pub(crate) fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &Enco
     if !(video.filters.is_none() && video.retouched.is_empty()) {
         parts.push(format!("{:?} {:?}", video.filters, video.retouched));
     }
+    parts.extend(video.decoder.clone());
     for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());

@@ -36,6 +36,8 @@ pub(super) struct Small {
     pub(super) luma: Vec<u8>,
     /// Means of red, green and blue.
     pub(super) mean: [f64; 3],
+    /// Alpha, 255 where it is opaque.
+    pub(super) alpha: Vec<u8>,
 }
 
 /// The frames of one video in order, as they are decoded.
@@ -64,8 +66,9 @@ impl SmallSize {
         }
     }
 
-    fn pixels(self) -> usize {
-        self.width as usize * self.height as usize
+    /// Bytes of a picture: red, green, blue and alpha.
+    fn bytes(self) -> usize {
+        4 * self.width as usize * self.height as usize
     }
 }
 
@@ -95,11 +98,12 @@ impl Frames {
             &Confinement::reading(video.source).with_limits(limited),
         )?
         .args(["-copyts", "-noautorotate"])
+        .args(input::decoder_arguments(stream.index, stream.decoder))
         .args(input::source_arguments(video.source, video.demuxer))
         .args(["-map", &format!("0:{}", stream.index), "-an", "-sn", "-dn"])
         .args([
             "-vf",
-            &format!("setpts=PTS+{AHEAD},{ground}scale={width}:{height}:{shrink},format=rgb24"),
+            &format!("setpts=PTS+{AHEAD},{ground}scale={width}:{height}:{shrink},format=rgba"),
         ])
         .args([
             "-fps_mode",
@@ -142,11 +146,11 @@ impl Frames {
             let message = format!("more frames than the limit of {}", self.limit);
             return Err(Error::new(ErrorCode::InputTooManyFrames, message).with("limit", self.limit));
         }
-        if self.packet.len() != 3 * self.size.pixels() {
+        if self.packet.len() != self.size.bytes() {
             let message = format!(
                 "a frame of {} bytes where {} were asked for",
                 self.packet.len(),
-                3 * self.size.pixels()
+                self.size.bytes()
             );
             return Err(Error::internal(message));
         }
@@ -166,7 +170,7 @@ impl Frames {
     /// The time of the next packet, whose bytes are then in `packet`.
     fn read(&mut self) -> Result<Option<i64>> {
         if let Some(stdout) = self.stdout.take() {
-            match NutReader::open(widened(stdout), 3 * self.size.pixels()) {
+            match NutReader::open(widened(stdout), self.size.bytes()) {
                 Ok(reader) => self.reader = Some(reader),
                 // A child that found no frame writes no header; why, its end says.
                 Err(_) => return Ok(None),
@@ -189,11 +193,11 @@ impl Frames {
     }
 }
 
-/// What is kept of packed RGB.
-fn small(pts: i64, rgb: &[u8]) -> Small {
+/// What is kept of packed RGBA.
+fn small(pts: i64, rgba: &[u8]) -> Small {
     let mut sums = [0u64; 3];
-    let mut luma = Vec::with_capacity(rgb.len() / 3);
-    for pixel in rgb.chunks_exact(3) {
+    let mut luma = Vec::with_capacity(rgba.len() / 4);
+    for pixel in rgba.chunks_exact(4) {
         let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
         sums = [sums[0] + u64::from(r), sums[1] + u64::from(g), sums[2] + u64::from(b)];
         luma.push(((77 * r + 150 * g + 29 * b + 128) >> 8) as u8);
@@ -203,5 +207,6 @@ fn small(pts: i64, rgb: &[u8]) -> Small {
         pts,
         luma,
         mean: sums.map(|s| s as f64 / pixels),
+        alpha: rgba.iter().skip(3).step_by(4).copied().collect(),
     }
 }

@@ -5,6 +5,7 @@
 
 mod chapters;
 mod frames;
+mod hdr;
 mod packets;
 mod pictures;
 mod properties;

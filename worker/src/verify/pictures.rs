@@ -40,6 +40,8 @@ const ALONG: f64 = 0.75;
 const NEARER: f64 = 0.5;
 /// Means of a colour may differ by this many levels of 255; measured: 3 on films at CRF 35, 12 on saturated single pixels.
 pub(super) const TINT: f64 = 14.0;
+/// Alpha may differ by this many levels of 255 (root of the mean square of cells): encoding blurs its edges.
+const ALPHA: f64 = 12.0;
 
 /// How a picture compares with the one that it was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +89,8 @@ pub(super) struct Pictures {
     late: u64,
     first_late: Option<(usize, usize)>,
     tint: (f64, usize),
+    /// The largest difference of alpha and its frame.
+    alpha: (f64, usize),
 }
 
 impl Likeness {
@@ -204,6 +208,10 @@ impl Pictures {
         let error = mean_square(&own.luma, &found.luma);
         let likeness = Likeness::of(&own.luma, &found.luma, width);
         self.compared += 1;
+        let alpha = Likeness::of(&own.alpha, &found.alpha, width).error.sqrt();
+        if alpha > self.alpha.0 {
+            self.alpha = (alpha, number);
+        }
         let psnr = psnr(error);
         if self.worst.is_none_or(|(worst, _)| psnr < worst) {
             self.worst = Some((psnr, number));
@@ -254,6 +262,18 @@ impl Pictures {
     /// The checks `pictures` and `tint`.
     pub(super) fn checks(&self, width: u32, height: u32) -> Vec<Check> {
         vec![self.pictures(width, height), self.tinted(width, height)]
+    }
+
+    /// The check `transparency`, of videos of which one has transparent parts.
+    pub(super) fn transparency(&self) -> Check {
+        let method = format!(
+            "the alpha of every frame, shrunk as its picture was, was compared with its source frame's, for means of \
+             {CELL}x{CELL} pixels; they may differ by {ALPHA} levels of 255 (root of the mean square)"
+        );
+        let (alpha, frame) = self.alpha;
+        let expected = format!("at most {ALPHA} levels");
+        let found = format!("at most {alpha:.1} levels, in frame {frame}");
+        Check::new("transparency", method, expected, found, alpha <= ALPHA)
     }
 
     fn pictures(&self, width: u32, height: u32) -> Check {

@@ -76,7 +76,7 @@ fn aspect(source: &StreamInfo, result: &StreamInfo) -> Check {
 /// A check `colour` for each tag that the source states.
 fn colour(source: &StreamInfo, result: &StreamInfo, container: Container) -> Vec<Check> {
     let rgb = |s: &StreamInfo| {
-        working_format(s.pix_fmt.as_deref().unwrap_or("unknown"))
+        working_format(s.pix_fmt.as_deref().unwrap_or("unknown"), true)
             .0
             .samples
             .planes

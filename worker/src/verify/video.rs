@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{Container, Stretch};
+use clearfleet_common::job::{Codec, Container, Stretch};
 
 use super::frames::SmallSize;
 use super::packets::{Packets, packets};
 use super::streams::Copied;
 use super::times::{self, Clock, Times};
 use super::walk::{Walk, walk};
-use super::{Check, VerifyRequest, chapters, properties};
+use super::{Check, VerifyRequest, chapters, hdr, properties};
 use crate::media::input::VideoInput;
+use crate::media::pixel::keeps_alpha;
 use crate::media::probe::{self, Probe, StreamInfo};
 use crate::media::serve::{ServedSource, SourceBytes};
 use crate::{Error, Result};
@@ -83,6 +84,15 @@ impl Side<'_> {
             .any(|p| format.starts_with(p))
     }
 
+    /// Whether its video could have transparent parts, which Clearfleet would keep.
+    fn holds_alpha(&self, container: Container) -> bool {
+        match self.video.codec.as_str() {
+            "vp9" => keeps_alpha(Codec::Vp9, container),
+            "ffv1" | "gif" | "apng" => true,
+            _ => false,
+        }
+    }
+
     /// An error that is about this file.
     pub(super) fn about(&self) -> impl Fn(Error) -> Error + '_ {
         move |e| e.with("file", self.name)
@@ -111,7 +121,9 @@ pub(super) fn checks(request: &VerifyRequest<'_>) -> Result<Vec<Check>> {
     let film = film(request, (&source, &listed.0), (&result, &listed.1))?;
     let mut checks = film.checks(&source);
     let container = result.container()?;
+    checks.extend(film.transparency(&source, &result, container));
     checks.extend(properties::checks(source.video, result.video, container));
+    checks.extend(hdr::check(&source, &result, request.stop)?);
     let length = (!request.stretch.is_whole()).then_some(film.length);
     let copied = Copied {
         source: &source,
@@ -192,6 +204,20 @@ fn film_on(
 }
 
 impl Film {
+    /// The check of transparent parts, for videos that may have some. GIF has no half-transparent ones.
+    fn transparency(&self, source: &Side<'_>, result: &Side<'_>, container: Container) -> Option<Check> {
+        if !source.transparent() && !result.transparent() {
+            return None;
+        }
+        let not_held = !result.transparent() && !result.holds_alpha(container);
+        Some(
+            self.walked
+                .pictures
+                .transparency()
+                .named_if(not_held || container == Container::Gif),
+        )
+    }
+
     fn checks(&self, source: &Side<'_>) -> Vec<Check> {
         let Walk {
             source: own,

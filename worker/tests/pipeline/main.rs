@@ -1,8 +1,12 @@
 //! The steps on real clips: every frame once, at its time, wherever the video is cut.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod alpha;
 mod filters;
+mod hdr;
 mod run;
+mod sizes;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -17,6 +17,30 @@ use clearfleet_worker::media::serve::{FileSource, SourceServer};
 use clearfleet_worker::steps::{FolderStore, JobContext, PlanRequest, Progress, assemble, plan, upscale};
 use vdsr::{Engine, EngineKind, EngineOptions, Weights};
 
+/// Runs ffmpeg, which has to succeed, and gives what it says. Arguments are parted by spaces.
+#[track_caller]
+pub(crate) fn ffmpeg(arguments: &str) -> String {
+    let done = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{arguments}: {said}");
+    said
+}
+
+/// What ffprobe says of a file. Arguments are parted by spaces.
+pub(crate) fn ffprobe(arguments: &str, file: &Path) -> serde_json::Value {
+    let done = Command::new("ffprobe")
+        .args(["-v", "error", "-of", "json"])
+        .args(arguments.split_whitespace())
+        .arg(file)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
 /// Frames of a file as ffmpeg decodes them: time in seconds and digest of the pixels.
 pub(crate) fn frames(file: &Path, pix_fmt: &str) -> Vec<(f64, String)> {
     let output = Command::new("ffmpeg")

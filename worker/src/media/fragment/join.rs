@@ -2,12 +2,13 @@ use std::io::{Cursor, Read};
 
 use mp4_atom::{Atom, FourCC, Moov};
 
-use super::{encoder_said, read_box, write_box};
+use super::{Additions, encoder_said, read_box, write_box};
 use crate::{Error, Result};
 
-/// Reads joined segments as one stream: the first whole, of the others only the fragments.
+/// Reads joined segments as one stream: the first whole, with additions to its header; of the others only the fragments.
 pub(crate) struct Joined<I> {
     segments: I,
+    additions: Additions,
     init: Option<Vec<u8>>,
     current: Option<Box<dyn Read + Send>>,
     ready: Cursor<Vec<u8>>,
@@ -15,9 +16,10 @@ pub(crate) struct Joined<I> {
 
 impl<I> Joined<I> {
     /// Joins what `segments` gives, in its order.
-    pub(crate) fn new(segments: I) -> Self {
+    pub(crate) fn new(segments: I, additions: Additions) -> Self {
         Self {
             segments,
+            additions,
             init: None,
             current: None,
             ready: Cursor::default(),
@@ -37,8 +39,8 @@ impl<I: Iterator<Item = Result<Box<dyn Read + Send>>>> Joined<I> {
             self.current = Some(segment);
             let bytes = match &self.init {
                 None => {
-                    self.init = Some(init.clone());
-                    init
+                    let first = self.init.insert(init).clone();
+                    self.additions.add_to(first)?
                 }
                 Some(first) if *first == init => Vec::new(),
                 Some(_) => return Err(encoder_said("segments of different streams")),

@@ -178,7 +178,9 @@ fn joined_segments_have_one_header() {
     let segments = [stream(&[vec![0, 1]]), stream(&[vec![0], vec![0, 1]])];
     let open = |bytes: &Vec<u8>| -> Result<Box<dyn Read + Send>> { Ok(Box::new(std::io::Cursor::new(bytes.clone()))) };
     let mut joined = Vec::new();
-    Joined::new(segments.iter().map(open)).read_to_end(&mut joined).unwrap();
+    Joined::new(segments.iter().map(open), Additions::default())
+        .read_to_end(&mut joined)
+        .unwrap();
     let (mut rest, mut kinds) = (joined.as_slice(), Vec::new());
     while let Some((kind, _)) = read_box(&mut rest).unwrap() {
         kinds.push(String::from_utf8(kind.to_vec()).unwrap());
@@ -188,7 +190,7 @@ fn joined_segments_have_one_header() {
     let mut other = segments[1].clone();
     let at = other.windows(8).position(|w| w == b"as it is").unwrap();
     other[at] = b'A';
-    let mut both = Joined::new([&segments[0], &other].into_iter().map(open));
+    let mut both = Joined::new([&segments[0], &other].into_iter().map(open), Additions::default());
     let error = both.read_to_end(&mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("segments of different streams"), "{error}");
 }

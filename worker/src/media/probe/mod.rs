@@ -1,5 +1,7 @@
 //! What a user's file holds, as ffprobe says it.
 
+mod alpha;
+mod hdr;
 mod parse;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,6 +21,8 @@ use super::serve::ServedSource;
 use super::sniff::{self, Kind};
 use super::within;
 use crate::{Error, Result};
+
+pub(crate) use hdr::{Hdr, hdr};
 
 /// How long ffprobe may take: it reads some megabytes at most, perhaps from a slow store.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -70,6 +74,8 @@ pub struct StreamInfo {
     pub height: u32,
     /// ffmpeg's name of its pixel format.
     pub pix_fmt: Option<String>,
+    /// ffmpeg's decoder that gives all of that, where it is not the one that ffmpeg takes by itself.
+    pub decoder: Option<&'static str>,
     /// Width of a pixel to its height.
     pub sample_aspect: Option<Rational>,
     /// Frames a second on average.
@@ -160,7 +166,13 @@ pub fn probe(source: &ServedSource, limits: &Limits, stop: &Stop) -> Result<Prob
         .spawn(stop, DEADLINE)?;
     let kind = sniff::look(&**source.bytes())?;
     match described(child) {
-        Ok(said) => parse::probe(&said, *limits).map_err(|e| refused(kind, e)),
+        Ok(said) => {
+            let mut probe = parse::probe(&said, *limits).map_err(|e| refused(kind, e))?;
+            for stream in &mut probe.streams {
+                alpha::look(source, probe.demuxer, stream, stop)?;
+            }
+            Ok(probe)
+        }
         Err(error) if error.code() == ErrorCode::InputUnsupported => match source.take_failure() {
             Some(failure) => Err(Error::new(ErrorCode::InputUnreadable, "the source cannot be read").because(failure)),
             None => Err(refused(kind, error)),

@@ -59,6 +59,7 @@ fn stream(position: usize, value: &Value) -> Result<StreamInfo, TimeBaseError> {
         width: number(value, "width").unwrap_or(0),
         height: number(value, "height").unwrap_or(0),
         pix_fmt: text(value, "pix_fmt"),
+        decoder: None,
         sample_aspect: rational(value, "sample_aspect_ratio"),
         avg_frame_rate: rational(value, "avg_frame_rate"),
         colour: Colour {
@@ -114,12 +115,12 @@ fn orientation(side_data: &Value) -> Option<Orientation> {
     })
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// A text that says something.
-fn text(value: &Value, name: &str) -> Option<String> {
+pub(super) fn text(value: &Value, name: &str) -> Option<String> {
     let found = match &value[name] {
         Value::String(s) => s.clone(),
         Value::Number(n) => n.to_string(),
@@ -128,7 +129,7 @@ fn text(value: &Value, name: &str) -> Option<String> {
     (!matches!(found.trim(), "" | "N/A" | "unknown")).then_some(found)
 }
 
-fn number<T: std::str::FromStr>(value: &Value, name: &str) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(value: &Value, name: &str) -> Option<T> {
     text(value, name)?.trim().parse().ok()
 }
 

@@ -169,7 +169,7 @@ const GOOD: [Row; 36] = [
         1,
     ),
     ("transparent.gif", "gif", "gif", "bgra", 64, 48, 0, 1),
-    ("transparent.webm", "matroska", "vp9", "yuv420p", 200, 200, 0, 2),
+    ("transparent.webm", "matroska", "vp9", "yuva420p", 200, 200, 0, 2),
     (
         "weird_aspect.small.mpg",
         "mpeg",

@@ -9,6 +9,7 @@ fn video(height: u32, colour: &[&str]) -> PlannedVideo {
     PlannedVideo {
         stream: 0,
         codec: "h264".to_owned(),
+        decoder: None,
         time_base: TimeBase::new(1, 25).unwrap(),
         source_size: (16, height),
         target_size: (32, 2 * height),
@@ -18,7 +19,9 @@ fn video(height: u32, colour: &[&str]) -> PlannedVideo {
         chroma_location: None,
         sample_aspect: None,
         rotation: 0,
+        mirrored: false,
         colour: colour.iter().map(|tag| (*tag).to_owned()).collect(),
+        hdr10: None,
         frame_rate: Rational::new(25, 1).unwrap(),
         last_duration: 1,
         shift: 0,

@@ -255,3 +255,64 @@ fn transparent_parts_may_be_black_or_as_stored() {
     ));
     differs(&folder.verify("source.png", "result.mp4"), &["pictures"]);
 }
+
+#[test]
+fn transparent_parts_are_compared() {
+    let folder = Folder::new();
+    let alpha = |a: &str| format!("format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='{a}'");
+    folder.ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=0.4,{} -c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 8 source.webm",
+        alpha("255*gt(X,24)")
+    ));
+    let decode = "-copyts -c:v libvpx-vp9 -i source.webm -fps_mode passthrough";
+    let encode = "-c:v libvpx-vp9 -crf 30 -b:v 0 -cpu-used 8 result.webm";
+    folder.ffmpeg(&format!("{decode} -vf scale=128:96 {encode}"));
+    let report = folder.verify("source.webm", "result.webm");
+    differs(&report, &[]);
+    assert_eq!(check(&report, "transparency").verdict, Verdict::Holds);
+    // Half as opaque.
+    folder.ffmpeg(&format!("{decode} -vf {},scale=128:96 {encode}", alpha("alpha(X,Y)/2")));
+    let report = folder.verify("source.webm", "result.webm");
+    assert_eq!(check(&report, "transparency").verdict, Verdict::Differs, "{report:#?}");
+    // Nothing transparent at all, where it could be, and where it could not.
+    folder.ffmpeg(&format!(
+        "-copyts -i source.webm -fps_mode passthrough -vf scale=128:96 {encode}"
+    ));
+    let report = folder.verify("source.webm", "result.webm");
+    assert_eq!(check(&report, "transparency").verdict, Verdict::Differs, "{report:#?}");
+    folder.ffmpeg("-copyts -i source.webm -fps_mode passthrough -vf scale=128:96 -c:v libx264 result.mp4");
+    let report = folder.verify("source.webm", "result.mp4");
+    assert_eq!(check(&report, "transparency").verdict, Verdict::Named, "{report:#?}");
+}
+
+#[test]
+fn hdr_metadata_is_compared() {
+    let folder = Folder::new();
+    let encode = |light: &str, result: &str| {
+        format!(
+            "-c:v libx265 -pix_fmt yuv420p10le -color_trc smpte2084 -x265-params log-level=error:max-cll={light} {result}"
+        )
+    };
+    folder.ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=64x64:r=25:d=0.4 {}",
+        encode("1000,400", "source.mp4")
+    ));
+    let from_source = "-copyts -i source.mp4 -fps_mode passthrough -vf scale=128:128";
+    folder.ffmpeg(&format!("{from_source} {}", encode("1000,400", "result.mp4")));
+    let report = folder.verify("source.mp4", "result.mp4");
+    differs(&report, &[]);
+    assert_eq!(check(&report, "hdr").found, "at most 1000 cd/m², 400 on average");
+    folder.ffmpeg(&format!("{from_source} {}", encode("1000,401", "result.mp4")));
+    differs(&folder.verify("source.mp4", "result.mp4"), &["hdr"]);
+    folder.ffmpeg(&format!(
+        "{from_source} -c:v libx265 -x265-params log-level=error -color_trc smpte2084 result.mp4"
+    ));
+    let report = folder.verify("source.mp4", "result.mp4");
+    differs(&report, &["hdr"]);
+    assert_eq!(check(&report, "hdr").found, "nothing");
+    folder.ffmpeg(&format!("{from_source} -c:v ffv1 -color_trc smpte2084 result.mkv"));
+    assert_eq!(
+        check(&folder.verify("source.mp4", "result.mkv"), "hdr").verdict,
+        Verdict::Named
+    );
+}
