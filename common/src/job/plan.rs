@@ -74,6 +74,9 @@ pub struct PlannedVideo {
     /// Whether the picture is flipped top to bottom on display, before it is turned.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirrored: bool,
+    /// Whether the two fields of each frame are made one picture before it is upscaled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deinterlace: bool,
     /// ffmpeg options that carry the colour tags on.
     pub colour: Vec<String>,
     /// HDR10's static metadata, where the source states it and the result can.

@@ -22,6 +22,10 @@ use crate::{Error, Result};
 /// Demuxers seek to a key frame by its decoding time, and some by an index that is off: what one misses the next finds.
 const SEEKS: [Option<f64>; 5] = [Some(0.0), Some(0.5), Some(2.0), Some(10.0), None];
 
+/// Makes the two fields of each frame one picture: one frame out for each in, at its time. It looks at the frames before
+/// and after.
+const DEINTERLACER: &str = "bwdif=mode=send_frame:parity=auto:deint=all";
+
 /// Remembers which entry of [`SEEKS`] found all frames of this source.
 #[derive(Debug, Default)]
 pub(crate) struct SeekMemory(AtomicUsize);
@@ -170,11 +174,21 @@ enum Pass {
 }
 
 impl DecodeOrder {
+    /// Times of the frames that are to be decoded, from the one that a deinterlacer looks back to on; and how many of them
+    /// are not of the range.
+    fn expected(&self) -> (Vec<i64>, usize) {
+        let before = self.slice.lead().last().filter(|_| self.plan.video.deinterlace);
+        let times = before.into_iter().chain(self.slice.pts()).copied();
+        (times.collect(), usize::from(before.is_some()))
+    }
+
     fn run(&self, sender: &FrameSender) -> Result<()> {
         let mut sent = 0;
         let mut last = None;
         let remembered = self.seeks.0.load(Ordering::Relaxed);
-        for (n, seek) in SEEKS.iter().enumerate().skip(remembered) {
+        // Before a stretch there are frames that its ledger does not know.
+        let looks_back = self.plan.video.deinterlace && self.slice.lead().is_empty() && !self.first;
+        for (n, seek) in SEEKS.iter().enumerate().skip(remembered.max(usize::from(looks_back))) {
             if seek.is_some() && self.first && n > 0 {
                 continue;
             }
@@ -221,34 +235,23 @@ impl DecodeOrder {
 
     fn launch(&self, seek: Option<f64>) -> Result<Child> {
         let Plan { video, demuxer, .. } = &*self.plan;
-        let pts = self.slice.pts();
+        let start = self.expected().0[0];
         let (width, height) = video.source_size;
         let confinement = Confinement::reading(&self.source).with_limits(ProcessLimits::decoding(width, height));
         let mut launch = Launch::new(Program::Ffmpeg, &confinement)?.args(["-copyts", "-noautorotate"]);
         if let (Some(earlier), false) = (seek, self.first) {
-            let at = video.time_base.seconds(pts[0]) - earlier;
+            let at = video.time_base.seconds(start) - earlier;
             launch = launch.args(["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &format!("{at:.6}")]);
         }
-        // Frames before the range are dropped where they are cheap to drop. At the ends of the video nothing is, so
-        // that a frame the ledger does not know is seen.
-        let mut trim = Vec::new();
-        if !self.first {
-            trim.push(format!("start_pts={}", pts[0]));
-        }
-        if !self.last {
-            trim.push(format!("end_pts={}", self.slice.end()));
-        }
-        let trim = if trim.is_empty() {
-            String::new()
-        } else {
-            format!("trim={},", trim.join(":"))
-        };
         let remaining = self.deadline.saturating_duration_since(Instant::now());
         launch
-            .args(input::decoder_arguments(video.stream as usize, video.decoder.as_deref()))
+            .args(input::decoder_arguments(
+                video.stream as usize,
+                video.decoder.as_deref(),
+            ))
             .args(input::source_arguments(&self.source, demuxer))
             .args(["-map", &format!("0:{}", video.stream), "-an", "-sn", "-dn"])
-            .args(["-vf", &format!("{trim}setpts=PTS-({})", pts[0])])
+            .args(["-vf", &self.filters(start)])
             // Frames of another size come as they are, and are refused, rather than squeezed.
             .args(["-autoscale", "0", "-fps_mode", "passthrough"])
             .args(["-enc_time_base", &video.time_base.to_string()])
@@ -265,8 +268,28 @@ impl DecodeOrder {
             .spawn(&self.stop, remaining.max(Duration::from_millis(1)))
     }
 
+    /// What frames go through: times come out as from `start` on.
+    fn filters(&self, start: i64) -> String {
+        let mut filters = Vec::new();
+        if self.plan.video.deinterlace {
+            // The filter halves the ticks.
+            filters.push(format!("{DEINTERLACER},settb={}", self.plan.video.time_base));
+        }
+        // Frames before the range are dropped where they are cheap to drop. At the ends of the video nothing is, so
+        // that a frame the ledger does not know is seen.
+        let from = (!self.first).then(|| format!("start_pts={start}"));
+        let until = (!self.last).then(|| format!("end_pts={}", self.slice.end()));
+        let ends: Vec<String> = from.into_iter().chain(until).collect();
+        if !ends.is_empty() {
+            filters.push(format!("trim={}", ends.join(":")));
+        }
+        filters.push(format!("setpts=PTS-({start})"));
+        filters.join(",")
+    }
+
     fn read(&self, stdout: ChildStdout, sender: &FrameSender, sent: &mut usize) -> Result<Found> {
-        let expected = self.slice.pts();
+        let (expected, before) = self.expected();
+        let first = self.slice.range().start() - before as u64;
         let mut reader = NutReader::open(super::widened(stdout), self.frame_bytes.max(1 << 16))?;
         let clock = reader.stream().time_base;
         for n in 0.. {
@@ -277,8 +300,8 @@ impl DecodeOrder {
             match (found, expected.get(n).copied()) {
                 (None, None) => break,
                 (Some(found), Some(pts)) if found == pts => {}
-                (None, pts) => return Ok(Found::Missing(self.differs(n, None, pts))),
-                (found, pts) => return Ok(Found::Other(self.differs(n, found, pts))),
+                (None, pts) => return Ok(Found::Missing(self.differs(first + n as u64, None, pts))),
+                (found, pts) => return Ok(Found::Other(self.differs(first + n as u64, found, pts))),
             }
             if buffer.len() != self.frame_bytes {
                 let error = Error::new(
@@ -289,7 +312,7 @@ impl DecodeOrder {
                     error.with("expected", self.frame_bytes).with("found", buffer.len()),
                 ));
             }
-            if n < *sent {
+            if n < before + *sent {
                 self.buffers.give(buffer);
             } else if !sender.send(buffer, since) {
                 return Ok(Found::Abandoned);
@@ -303,10 +326,10 @@ impl DecodeOrder {
         Ok(Found::All { ended: true })
     }
 
-    fn differs(&self, n: usize, found: Option<i64>, expected: Option<i64>) -> Error {
+    fn differs(&self, frame: u64, found: Option<i64>, expected: Option<i64>) -> Error {
         let at = |time: Option<i64>| time.map_or("no frame".to_owned(), |t| format!("one at {t}"));
         let message = format!("frames {} do not decode as the ledger says", self.slice.range());
-        let error = Error::new(ErrorCode::FramesMismatch, message).with("frame", self.slice.range().start() + n as u64);
+        let error = Error::new(ErrorCode::FramesMismatch, message).with("frame", frame);
         error.with("expected", at(expected)).with("found", at(found))
     }
 }

@@ -5,7 +5,7 @@ use clearfleet_common::config::Limits;
 use clearfleet_common::job::{Codec, EncodeSettings, EncoderSpec, PlannedVideo, Rational, Target};
 
 use super::PlanRequest;
-use super::notes::{chroma_note, hdr_notes, turn_note};
+use super::notes::{chroma_note, fields_note, hdr_notes, turn_note};
 use crate::media::encoder::{Pictures, encoder_spec};
 use crate::media::pixel::{Planes, Working, encoded_format, even_edges, keeps_alpha, working_format};
 use crate::media::probe::{Hdr, StreamInfo};
@@ -27,6 +27,7 @@ pub(super) fn draft(stream: &StreamInfo, hdr: &Hdr, request: &PlanRequest, limit
     let (working, encoded) = formats(stream, request, &mut notes)?;
     let target = target_size(stream, request, encoded, &mut notes)?;
     notes.extend(turn_note(stream.orientation, request.encode.container));
+    notes.extend(fields_note(stream.field_order.as_deref(), request.deinterlace));
     notes.extend(chroma_note(
         stream.colour.chroma_location.as_deref(),
         encoded,
@@ -60,6 +61,7 @@ pub(super) fn draft(stream: &StreamInfo, hdr: &Hdr, request: &PlanRequest, limit
         sample_aspect: stream.sample_aspect,
         rotation: u32::from(stream.orientation.rotation),
         mirrored: stream.orientation.mirrored,
+        deinterlace: request.deinterlace,
         colour: colour_arguments(stream, from_rgb),
         hdr10,
         frame_rate: rate,

@@ -18,6 +18,21 @@ pub(super) fn turn_note(turn: Orientation, container: Container) -> Option<Strin
     Some(format!("{what} on display is left out: {container} does not hold it"))
 }
 
+/// What becomes of interlaced video; `order` is ffmpeg's name of the order of its fields.
+pub(super) fn fields_note(order: Option<&str>, deinterlace: bool) -> Option<String> {
+    let first = match order? {
+        "tt" | "tb" => "top",
+        "bb" | "bt" => "bottom",
+        _ => return None,
+    };
+    let what = if deinterlace {
+        "each frame's two are made one picture"
+    } else {
+        "each frame's two are upscaled as one picture, and the result does not call itself interlaced"
+    };
+    Some(format!("the video is interlaced, its {first} fields first: {what}"))
+}
+
 /// Where chroma samples lie, where the result cannot say it and players would take another place.
 pub(super) fn chroma_note(location: Option<&str>, encoded: &str, encode: &EncodeSettings) -> Option<String> {
     let EncodeSettings { codec, container, .. } = encode;

@@ -151,7 +151,8 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         .batch_frames
         .or(earlier.as_ref().map(Earlier::batch_frames))
         .unwrap_or_else(|| batch_frames(video.target_size, request.pixels_per_second));
-    let per_batch = agreed(job, ledger, per_batch, encoder.reorder as usize)?;
+    let lead = lead(&video, &encoder);
+    let per_batch = agreed(job, ledger, per_batch, lead)?;
     let whole_video = request.stretch.is_whole();
     let plan = Plan {
         version: FORMAT_VERSION,
@@ -167,7 +168,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         encoder,
         notes,
     };
-    let slice = |range: FrameRange| ledger.slice(range, plan.encoder.reorder as usize);
+    let slice = |range: FrameRange| ledger.slice(range, lead);
     write_ledgers(job, &plan.batches, &slice)?;
     // Before the plan, so that whoever follows it finds what need not be done again.
     if let Some(earlier) = earlier {
@@ -181,6 +182,12 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     let stored = job.store.get(ObjectKey::Plan(job.key))?;
     let gone = || Error::internal("a plan was deleted while it was made");
     Ok(Arc::new(read_json(&stored.ok_or_else(gone)?, "plan")?))
+}
+
+/// Frames before a batch whose times it needs: those that an encoder reorders, and the one that a deinterlacer looks back
+/// to.
+fn lead(video: &PlannedVideo, encoder: &EncoderSpec) -> usize {
+    (encoder.reorder as usize).max(usize::from(video.deinterlace))
 }
 
 /// Writes the ledger of each batch but the first, which is there already.
@@ -324,6 +331,7 @@ pub(crate) fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &Enco
         parts.push(format!("{:?} {:?}", video.filters, video.retouched));
     }
     parts.extend(video.decoder.clone());
+    parts.extend(video.deinterlace.then(|| "deinterlaced".to_owned()));
     for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());

@@ -119,6 +119,7 @@ pub(crate) struct Run {
     pub(crate) filters: Filters,
     pub(crate) retouches: Vec<Retouch>,
     pub(crate) exact: bool,
+    pub(crate) deinterlace: bool,
 }
 
 impl Run {
@@ -134,6 +135,7 @@ impl Run {
             filters: Filters::default(),
             retouches: Vec::new(),
             exact: false,
+            deinterlace: false,
         }
     }
 
@@ -185,7 +187,7 @@ impl Run {
             stretch: self.stretch,
             filters: self.filters,
             retouches: self.retouches.clone(),
-            deinterlace: false,
+            deinterlace: self.deinterlace,
             source: SourceIdentity {
                 bytes: 1,
                 tag: String::new(),

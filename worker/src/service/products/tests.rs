@@ -20,6 +20,7 @@ fn video(height: u32, colour: &[&str]) -> PlannedVideo {
         sample_aspect: None,
         rotation: 0,
         mirrored: false,
+        deinterlace: false,
         colour: colour.iter().map(|tag| (*tag).to_owned()).collect(),
         hdr10: None,
         frame_rate: Rational::new(25, 1).unwrap(),
