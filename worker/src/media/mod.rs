@@ -1,6 +1,7 @@
 //! Media in and out: probing, decoding, encoding and joining through a confined ffmpeg; still pictures.
 
 pub mod codec;
+pub(crate) mod cover;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod encoder;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clearfleet_common::job::{Container, Plan, PlannedVideo, SegmentKind};
 use clearfleet_common::{ErrorCode, Stop};
 
+use super::cover::Cover;
 use super::fragment::{Additions, Joined};
 use super::input;
 use super::nut::{NutReader, NutWriter};
@@ -27,6 +28,10 @@ pub(crate) struct RemuxOrder<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) source: &'a ServedSource,
     pub(crate) others: &'a OtherStreams,
+    /// The covers among them that are attached.
+    pub(crate) covers: &'a [Cover],
+    /// How many files are copied: attachments before the covers.
+    pub(crate) files: usize,
     /// The file that the result is written to, absolute: MP4 and Matroska go back to their beginnings at the end.
     pub(crate) scratch: &'a Path,
     pub(crate) stop: &'a Stop,
@@ -176,6 +181,9 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
     for index in &order.others.kept {
         launch = launch.args(["-map", &format!("1:{index}")]);
     }
+    for (cover, number) in order.covers.iter().zip(order.files..) {
+        launch = launch.args(cover.arguments(number));
+    }
     launch = launch
         .args(["-map_metadata", "1", "-map_chapters", "1", "-c", "copy"])
         .args(["-disposition:v:0", "default", "-max_muxing_queue_size", "65536"])
@@ -206,7 +214,8 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
     }
     let den = video.time_base.den();
     let format: &[&str] = match plan.container {
-        Container::Mp4 => &["-movflags", "+faststart", "-f", "mp4"],
+        // FLAC and TrueHD are experiments to ffmpeg 5.1.
+        Container::Mp4 => &["-movflags", "+faststart", "-strict", "experimental", "-f", "mp4"],
         Container::Mov => &["-movflags", "+faststart", "-f", "mov"],
         // What is before zero is the priming of a sound; shifting every stream for it would shift the video.
         Container::Mkv => &["-avoid_negative_ts", "disabled", "-f", "matroska"],

@@ -9,12 +9,13 @@ use clearfleet_common::storage::ObjectKey;
 
 use super::JobContext;
 use super::upscale::read_json;
+use crate::media::cover::Cover;
 use crate::media::input::VideoInput;
 use crate::media::ledger;
-use crate::media::probe::{self, Probe, StreamKind};
+use crate::media::probe::{self, Probe, StreamInfo, StreamKind};
 use crate::media::remux::{RemuxOrder, Segments, remux};
 use crate::media::serve::{FileSource, SourceBytes};
-use crate::media::streams::other_streams;
+use crate::media::streams::{OtherStreams, other_streams};
 use crate::{Error, Result};
 
 /// Joins the finished batches, adds the source's other streams and writes the result to `scratch`, an absolute path;
@@ -38,16 +39,29 @@ pub fn assemble(job: &JobContext, plan: &Plan, probe: &Probe, scratch: &Path) ->
         .map(move |marker| -> Result<Box<dyn Read + Send>> { store.read(&marker.segment) });
     let segments: Segments<'_> = Box::new(open);
     let others = other_streams(probe, plan.video.stream as usize, plan.container);
+    let covers = covers(job, plan, probe, &others)?;
+    let is_file = |s: &&StreamInfo| s.kind == StreamKind::Attachment && others.kept.contains(&s.index);
     let order = RemuxOrder {
         plan,
         source: &job.source,
         others: &others,
+        covers: &covers,
+        files: probe.streams.iter().filter(is_file).count(),
         scratch,
         stop: &job.stop,
         deadline: Deadlines::media(plan.source.bytes),
     };
     remux(&order, segments)?;
     check(job, plan, scratch)
+}
+
+/// The source's covers that are attached as files.
+fn covers(job: &JobContext, plan: &Plan, probe: &Probe, others: &OtherStreams) -> Result<Vec<Cover>> {
+    let deadline = Deadlines::media(plan.source.bytes);
+    let attached = probe.streams.iter().filter(|s| others.attached.contains(&s.index));
+    attached
+        .map(|stream| Cover::take(&job.source, probe.demuxer, stream, &job.server, &job.stop, deadline))
+        .collect()
 }
 
 /// Compares the times of the result's packets with the ledger.

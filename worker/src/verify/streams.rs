@@ -58,9 +58,8 @@ impl Copied<'_> {
                     .filter(|s| s.kind == kind && s.attached_picture == cover);
                 streams.filter(|s| s.index != side.video.index).cloned().collect()
             };
-            let (kept, left_out): (Vec<_>, Vec<_>) = of_kind(self.source)
-                .into_iter()
-                .partition(|s| others.kept.contains(&s.index));
+            let (kept, left_out): (Vec<_>, Vec<_>) =
+                of_kind(self.source).into_iter().partition(|s| others.hold(s.index));
             checks.extend(left_out.iter().map(|s| named(name, s, container.is_animation())));
             checks.extend(self.pairs(name, &kept, &of_kind(self.result))?);
         }

@@ -7,6 +7,7 @@ mod filters;
 mod hdr;
 mod run;
 mod sizes;
+mod streams;
 mod turns;
 
 use std::sync::Arc;
