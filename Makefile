@@ -113,6 +113,12 @@ compose-test: ## docker-compose.yml brought up for real on local images, with a 
 	cargo build --workspace --bins
 	@deploy/compose-test.sh
 
+.PHONY: media-matrix
+media-matrix: ## every shared clip, good and bad, and what becomes of it: a row each; another folder: make media-matrix CLIPS=…
+	@deploy/setup.sh demo
+	cargo build --workspace --bins
+	$(CARGO_TARGET_DIR)/debug/media-matrix $(or $(CLIPS),../shared/clips)
+
 .PHONY: bench
 bench: ## speed of the engines and of the whole pipeline, in release mode
 	@deploy/setup.sh bench

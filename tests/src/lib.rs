@@ -5,6 +5,7 @@
 
 mod collector;
 mod crafted;
+mod matrix;
 mod media;
 mod minio;
 mod program;
@@ -14,6 +15,7 @@ mod world;
 
 pub use collector::{CALLER, Collector, Span, Traced};
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
+pub use matrix::{Row, own_container};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
 pub use minio::Minio;
 pub use program::{Call, is_root, program};

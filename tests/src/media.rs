@@ -108,11 +108,23 @@ pub struct Frames {
     pub tick: f64,
     /// Time of each frame in ticks.
     pub pts: Vec<i64>,
+    /// How long the last frame is shown, in ticks.
+    pub last: i64,
     /// A checksum of each frame's samples.
     pub sums: Vec<String>,
 }
 
 impl Frames {
+    /// How long the video lasts in seconds, from its first frame to the end of its last.
+    pub fn lasts(&self) -> f64 {
+        let span = self
+            .pts
+            .first()
+            .zip(self.pts.last())
+            .map_or(0, |(first, last)| last + self.last - first);
+        span as f64 * self.tick
+    }
+
     /// Time of a frame in seconds.
     pub fn seconds(&self, frame: usize) -> f64 {
         self.pts[frame] as f64 * self.tick
@@ -141,6 +153,7 @@ pub fn decoded(file: &Path, index: usize) -> Frames {
     let mut frames = Frames {
         tick: 0.0,
         pts: Vec::new(),
+        last: 0,
         sums: Vec::new(),
     };
     for line in listed.lines() {
@@ -152,6 +165,7 @@ pub fn decoded(file: &Path, index: usize) -> Frames {
             // stream, dts, pts, duration, size, checksum
             let fields: Vec<&str> = line.split(',').map(str::trim).collect();
             frames.pts.push(fields[2].parse().expect("a frame has a time"));
+            frames.last = fields[3].parse().expect("a frame has a duration");
             frames.sums.push(fields[5].to_owned());
         }
     }

@@ -294,6 +294,16 @@ impl Ended {
         events
     }
 
+    /// What the one input that was done does not keep.
+    ///
+    /// # Panics
+    /// If there are several, or none.
+    pub fn notes(&self) -> Vec<String> {
+        let finished = self.event("finished");
+        let notes = finished["notes"].as_array().into_iter().flatten();
+        notes.filter_map(|note| note.as_str().map(str::to_owned)).collect()
+    }
+
     /// The one event of this name.
     ///
     /// # Panics
