@@ -70,6 +70,11 @@ impl Row {
         }
     }
 
+    /// Frames of the source.
+    pub fn frame_count(&self) -> usize {
+        self.frames.0
+    }
+
     /// Why it does not hold; nothing where it does.
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
