@@ -8,7 +8,33 @@ pub struct Ledger {
     time_base: TimeBase,
     pts: Vec<i64>,
     end: i64,
+    keys: Vec<KeyPacket>,
 }
+
+/// A packet at which decoding can start: of frames before it in time nothing is promised then, of those after it all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "(i64, i64)", into = "(i64, i64)")]
+pub struct KeyPacket {
+    /// When its frame is shown, in ticks.
+    pub pts: i64,
+    /// When it is decoded, in ticks: at or before that.
+    pub dts: i64,
+}
+
+impl From<(i64, i64)> for KeyPacket {
+    fn from((pts, dts): (i64, i64)) -> Self {
+        Self { pts, dts }
+    }
+}
+
+impl From<KeyPacket> for (i64, i64) {
+    fn from(KeyPacket { pts, dts }: KeyPacket) -> Self {
+        (pts, dts)
+    }
+}
+
+/// How many key packets before it a batch knows, each twice as far away as the one before: a demuxer may miss one.
+const STARTS: u32 = 3;
 
 /// Times that are no ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +73,19 @@ impl Ledger {
                 });
             }
         }
-        Ok(Self { time_base, pts, end })
+        Ok(Self {
+            time_base,
+            pts,
+            end,
+            keys: Vec::new(),
+        })
+    }
+
+    /// The same with the packets at which decoding can start, in any order.
+    #[must_use]
+    pub fn with_keys(self, mut keys: Vec<KeyPacket>) -> Self {
+        keys.sort_unstable();
+        Self { keys, ..self }
     }
 
     /// The length of a tick.
@@ -86,7 +124,8 @@ impl Ledger {
         let frames = self.frames_in(from, until)?;
         let (first, last) = (frames.start() as usize, frames.end() as usize);
         let end = self.pts.get(last).copied().unwrap_or(self.end);
-        Self::new(self.time_base, self.pts[first..last].to_vec(), end).ok()
+        let part = Self::new(self.time_base, self.pts[first..last].to_vec(), end).ok()?;
+        Some(part.with_keys(self.keys.clone()))
     }
 
     /// The frames shown in `[from, until)` ticks, or nothing where there are none.
@@ -103,10 +142,13 @@ impl Ledger {
         let (start, end) = (range.start() as usize, range.end() as usize);
         let first = start.saturating_sub(lead);
         let next = self.pts.get(end).copied().unwrap_or(self.end);
-        let times = self.pts[first..end].iter().copied().chain([next]).collect();
+        let times: Vec<i64> = self.pts[first..end].iter().copied().chain([next]).collect();
+        let keys = self.keys.partition_point(|key| key.pts <= times[0]);
+        let starts = (0..STARTS).filter_map(|n| keys.checked_sub(1 << n));
         LedgerSlice {
             range,
             lead: start - first,
+            starts: starts.map(|at| self.keys[at]).collect(),
             times,
         }
     }
@@ -119,9 +161,20 @@ pub struct LedgerSlice {
     range: FrameRange,
     lead: usize,
     times: Vec<i64>,
+    starts: Vec<KeyPacket>,
 }
 
 impl LedgerSlice {
+    /// Whether both are of the same frames at the same times.
+    pub fn same_frames(&self, other: &Self) -> bool {
+        (self.range, self.pts(), self.end()) == (other.range, other.pts(), other.end())
+    }
+
+    /// Packets at which decoding can start for the earliest of these times, the nearest first; none where that is not known.
+    pub fn starts(&self) -> &[KeyPacket] {
+        &self.starts
+    }
+
     /// The frames of the batch.
     pub fn range(&self) -> FrameRange {
         self.range
@@ -151,6 +204,8 @@ struct Coded {
     lead: usize,
     first: i64,
     runs: Vec<(i64, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    starts: Vec<KeyPacket>,
 }
 
 impl From<LedgerSlice> for Coded {
@@ -169,6 +224,7 @@ impl From<LedgerSlice> for Coded {
             lead: slice.lead,
             first: slice.times[0],
             runs,
+            starts: slice.starts,
         }
     }
 }
@@ -205,6 +261,7 @@ impl TryFrom<Coded> for LedgerSlice {
             range: coded.range,
             lead: coded.lead,
             times,
+            starts: coded.starts,
         })
     }
 }
@@ -269,6 +326,34 @@ mod tests {
                 .unwrap_err()
                 .to_string()
                 .contains("version 9")
+        );
+    }
+
+    #[test]
+    fn a_slice_knows_where_decoding_can_start() {
+        let ledger = Ledger::new(ms(), (0..100).collect(), 100).unwrap();
+        let key = |pts| KeyPacket { pts, dts: pts - 2 };
+        let ledger = ledger.with_keys((0..10).rev().map(|n| key(n * 10)).collect());
+        let starts = |start, lead| {
+            ledger
+                .slice(FrameRange::new(start, 100).unwrap(), lead)
+                .starts()
+                .to_vec()
+        };
+        assert_eq!(starts(55, 0), [key(50), key(40), key(20)]);
+        assert_eq!(starts(50, 1), [key(40), key(30), key(10)]);
+        assert_eq!(starts(15, 0), [key(10), key(0)]);
+        let slice = ledger.slice(FrameRange::new(15, 20).unwrap(), 0);
+        let text = serde_json::to_string(&slice).unwrap();
+        assert!(text.ends_with(r#""starts":[[10,8],[0,-2]]}"#), "{text}");
+        assert_eq!(serde_json::from_str::<LedgerSlice>(&text).unwrap(), slice);
+        assert_eq!(
+            ledger
+                .stretch(15, 20)
+                .unwrap()
+                .slice(FrameRange::new(0, 5).unwrap(), 0)
+                .starts(),
+            slice.starts()
         );
     }
 

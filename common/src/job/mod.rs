@@ -26,7 +26,7 @@ pub use filters::{Denoise, Filters, Retouch, Retouched, Sharpen, SharpenError};
 pub use hdr::{ContentLight, Hdr10, MasteringDisplay};
 pub use hook::{Hook, HookEvent};
 pub use id::{ClassName, IdError, JobId, OwnerId, WorkerId};
-pub use ledger::{Ledger, LedgerError, LedgerSlice};
+pub use ledger::{KeyPacket, Ledger, LedgerError, LedgerSlice};
 pub use marker::{Marker, Timings};
 pub use plan::{EncoderSpec, Plan, PlannedVideo, SegmentKind, SourceIdentity};
 pub use range::{FrameRange, FrameRangeError};

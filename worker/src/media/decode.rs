@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use clearfleet_common::job::{LedgerSlice, Plan};
+use clearfleet_common::job::{KeyPacket, LedgerSlice, Plan};
 use clearfleet_common::{ErrorCode, Stop};
 
 use super::codec::Decode;
@@ -18,15 +18,21 @@ use super::process::{Child, Confinement, Launch, ProcessLimits, Program};
 use super::serve::ServedSource;
 use crate::{Error, Result};
 
-/// Where decoding starts, in seconds before the first frame of the range; nothing is the beginning of the source.
-/// Demuxers seek to a key frame by its decoding time, and some by an index that is off: what one misses the next finds.
+/// Where decoding starts where key packets are not known, in seconds before the first frame; nothing is the beginning of the
+/// source. Demuxers seek to a key frame by its decoding time, and some by an index that is off: what one misses the next
+/// finds.
 const SEEKS: [Option<f64>; 5] = [Some(0.0), Some(0.5), Some(2.0), Some(10.0), None];
+
+/// Demuxers without an index: they look for a moment in the bytes, and go on from any packet that is decoded about then. From
+/// one in the middle of a group some decoders make pictures of what is missing, and say nothing; so they are sent to where a
+/// key packet is decoded.
+const WITHOUT_INDEX: [&str; 2] = ["mpegts", "mpeg"];
 
 /// Makes the two fields of each frame one picture: one frame out for each in, at its time. It looks at the frames before
 /// and after.
 const DEINTERLACER: &str = "bwdif=mode=send_frame:parity=auto:deint=all";
 
-/// Remembers which entry of [`SEEKS`] found all frames of this source.
+/// Remembers which of the places to start from found all frames of this source.
 #[derive(Debug, Default)]
 pub(crate) struct SeekMemory(AtomicUsize);
 
@@ -187,11 +193,10 @@ impl DecodeOrder {
         let mut last = None;
         let remembered = self.seeks.0.load(Ordering::Relaxed);
         // Before a stretch there are frames that its ledger does not know.
-        let looks_back = self.plan.video.deinterlace && self.slice.lead().is_empty() && !self.first;
-        for (n, seek) in SEEKS.iter().enumerate().skip(remembered.max(usize::from(looks_back))) {
-            if seek.is_some() && self.first && n > 0 {
-                continue;
-            }
+        let looks_back = self.plan.video.deinterlace && self.slice.lead().is_empty();
+        let seeks = self.places();
+        let first = remembered.max(usize::from(looks_back)).min(seeks.len() - 1);
+        for (n, seek) in seeks.iter().enumerate().skip(first) {
             match self.pass(*seek, sender, &mut sent)? {
                 Pass::Abandoned => return Ok(()),
                 Pass::Complete => {
@@ -205,6 +210,28 @@ impl DecodeOrder {
             }
         }
         Err(last.unwrap_or_else(|| Error::internal("no way to cut was tried")))
+    }
+
+    /// The moments in seconds to decode from, the best first; nothing is the beginning of the source.
+    fn places(&self) -> Vec<Option<f64>> {
+        if self.first {
+            return vec![None];
+        }
+        let Plan { video, demuxer, .. } = &*self.plan;
+        let starts = self.slice.starts();
+        if starts.is_empty() {
+            let start = video.time_base.seconds(self.expected().0[0]);
+            return SEEKS.map(|earlier| earlier.map(|earlier| start - earlier)).to_vec();
+        }
+        let place = |key: &KeyPacket| {
+            if WITHOUT_INDEX.contains(&demuxer.as_str()) {
+                video.time_base.seconds(key.dts)
+            } else {
+                // ffmpeg counts microseconds; one too early would be of the key packet before.
+                (video.time_base.seconds(key.pts) * 1e6).ceil() / 1e6
+            }
+        };
+        starts.iter().map(|key| Some(place(key))).chain([None]).collect()
     }
 
     /// Decodes from `seek` on; frames that were `sent` by an earlier pass are not sent again.
@@ -239,8 +266,7 @@ impl DecodeOrder {
         let (width, height) = video.source_size;
         let confinement = Confinement::reading(&self.source).with_limits(ProcessLimits::decoding(width, height));
         let mut launch = Launch::new(Program::Ffmpeg, &confinement)?.args(["-copyts", "-noautorotate"]);
-        if let (Some(earlier), false) = (seek, self.first) {
-            let at = video.time_base.seconds(start) - earlier;
+        if let Some(at) = seek {
             launch = launch.args(["-seek_timestamp", "1", "-noaccurate_seek", "-ss", &format!("{at:.6}")]);
         }
         let remaining = self.deadline.saturating_duration_since(Instant::now());

@@ -5,7 +5,7 @@ use std::process::ChildStdout;
 use std::time::Duration;
 
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{Ledger, LedgerError, TimeBase};
+use clearfleet_common::job::{KeyPacket, Ledger, LedgerError, TimeBase};
 use clearfleet_common::{ErrorCode, Stop};
 
 use super::input::{self, VideoInput};
@@ -18,31 +18,38 @@ const LEAD_SECONDS: f64 = 2.0;
 /// A line of a listing is never longer, in bytes.
 const LONGEST_LINE: u64 = 4096;
 
-/// The ledger that the packets of the stream predict, or nothing where packets do not tell the frames: packets without
-/// a time, two at one time, damaged ones.
-///
-/// Edit lists are applied by the demuxer, and what they cut off comes with the discard flag.
+/// What the packets of a stream tell of its frames.
+pub(crate) struct Predicted {
+    /// The ledger, or nothing where packets do not tell the frames: packets without a time, two at one time, damaged ones.
+    pub(crate) ledger: Option<Ledger>,
+    /// Packets at which decoding can start.
+    pub(crate) keys: Vec<KeyPacket>,
+}
+
+/// Predicts frames from packets. Edit lists are applied by the demuxer, and what they cut off comes with the discard flag.
 ///
 /// # Errors
 /// `InputDamaged` if the packets cannot be read, `InputNoFrames` if there is none, `InputTooManyFrames`.
-pub(crate) fn predict(
-    video: &VideoInput<'_>,
-    limits: &Limits,
-    stop: &Stop,
-    deadline: Duration,
-) -> Result<Option<Ledger>> {
+pub(crate) fn predict(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, deadline: Duration) -> Result<Predicted> {
     let launch = Launch::new(Program::Ffprobe, &Confinement::reading(video.source))?
         .args(["-select_streams", &video.stream.index.to_string(), "-show_packets"])
-        .args(["-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"])
+        .args(["-show_entries", "packet=pts,dts,duration,flags", "-of", "csv=p=0"])
         .args(input::source_arguments(video.source, video.demuxer))
         .piped_stdout();
     let mut child = launch.spawn(stop, deadline)?;
     let mut found = Times::default();
+    let mut keys = Vec::new();
     let mut exact = true;
     for_each_line(child.take_stdout(), |line| {
         let mut fields = line.split(',');
         let mut next = || fields.next().unwrap_or("");
-        let (pts, duration, flags) = (next().parse::<i64>().ok(), next().parse::<i64>().ok(), next());
+        let mut tick = || next().parse::<i64>().ok();
+        let (pts, dts, duration) = (tick(), tick(), tick());
+        let flags = next();
+        if let (true, Some(pts)) = (flags.contains('K'), pts.or(dts)) {
+            let dts = dts.unwrap_or(pts);
+            keys.push(KeyPacket { pts, dts });
+        }
         if flags.contains('D') {
             return Ok(());
         }
@@ -58,15 +65,13 @@ pub(crate) fn predict(
         let error = Error::new(ErrorCode::InputDamaged, "the video is damaged or cut off");
         return Err(error.with_ffmpeg(report.errors));
     }
-    if !exact {
-        return Ok(None);
-    }
     found.pts.sort_unstable();
-    match found.ledger(video) {
-        Ok(ledger) => Ok(Some(ledger)),
-        Err(LedgerError::Order { .. }) => Ok(None),
-        Err(LedgerError::Empty) => Err(no_frames()),
-    }
+    let ledger = match exact.then(|| found.ledger(video)) {
+        Some(Ok(ledger)) => Some(ledger.with_keys(keys.clone())),
+        Some(Err(LedgerError::Empty)) => return Err(no_frames()),
+        Some(Err(LedgerError::Order { .. })) | None => None,
+    };
+    Ok(Predicted { ledger, keys })
 }
 
 /// The ledger of the frames that decoding the whole stream gives.

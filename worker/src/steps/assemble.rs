@@ -83,7 +83,7 @@ fn check(job: &JobContext, plan: &Plan, scratch: &Path) -> Result<()> {
         demuxer: probe.demuxer,
         stream,
     };
-    let found = match ledger::predict(&video, &job.limits, &job.stop, deadline)? {
+    let found = match ledger::predict(&video, &job.limits, &job.stop, deadline)?.ledger {
         Some(found) => found,
         None => ledger::decode_all(&video, &job.limits, &job.stop, deadline)?,
     };

@@ -241,12 +241,14 @@ fn agreed(job: &JobContext, ledger: &Ledger, per_batch: u64, lead: usize) -> Res
 
 fn make_ledger(job: &JobContext, video: &VideoInput<'_>, request: &PlanRequest) -> Result<Ledger> {
     let deadline = Deadlines::media(request.source.bytes);
-    if !request.exact
-        && let Some(ledger) = ledger::predict(video, &job.limits, &job.stop, deadline)?
-    {
-        return Ok(ledger);
+    let predicted = ledger::predict(video, &job.limits, &job.stop, deadline)?;
+    match predicted.ledger {
+        Some(ledger) if !request.exact => Ok(ledger),
+        _ => {
+            let decoded = ledger::decode_all(video, &job.limits, &job.stop, deadline)?;
+            Ok(decoded.with_keys(predicted.keys))
+        }
     }
-    ledger::decode_all(video, &job.limits, &job.stop, deadline)
 }
 
 /// The frames that start in the stretch; its moments count from the first frame.

@@ -97,7 +97,7 @@ impl Earlier {
             return Ok(false);
         };
         let before: LedgerSlice = read_json(&ledger, "ledger")?;
-        if before != *slice {
+        if !before.same_frames(slice) {
             return Ok(false);
         }
         let Some(marker) = job.store.get(ObjectKey::Marker(self.key, old))? else {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod alpha;
+mod cuts;
 mod fields;
 mod filters;
 mod hdr;
@@ -10,6 +11,7 @@ mod sizes;
 mod streams;
 mod turns;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,21 +65,24 @@ const HARD: [(&str, &str); 12] = [
 fn cut_at_every_frame_a_clip_decodes_as_uncut() {
     let Some(clips) = clips() else { return };
     for (name, pix_fmt) in HARD {
-        let source = clips.join(name);
-        // At factor 1 bicubic is the identity, and FFV1 is lossless: the result holds the source's frames.
-        let run = Run::new(Codec::Ffv1, Container::Mkv, 1);
-        let result = run.upscale(&source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        let (expected, found) = (frames(&source, pix_fmt), frames(&result, pix_fmt));
-        assert_eq!(expected.len(), found.len(), "{name}");
-        for (n, (e, f)) in expected.iter().zip(&found).enumerate() {
-            assert_eq!(e.1, f.1, "{name}: pixels of frame {n}");
-            assert!(
-                (e.0 - f.0).abs() <= 0.00101,
-                "{name}: frame {n} at {} instead of {}",
-                f.0,
-                e.0
-            );
-        }
+        assert_cut_anywhere(&clips.join(name), pix_fmt);
+    }
+}
+
+/// Cut at every frame, the source's frames come out as they went in: at factor 1 bicubic is the identity, and FFV1 is lossless.
+fn assert_cut_anywhere(source: &Path, pix_fmt: &str) {
+    assert_uncut(&Run::new(Codec::Ffv1, Container::Mkv, 1), source, pix_fmt);
+}
+
+fn assert_uncut(run: &Run, source: &Path, pix_fmt: &str) {
+    let name = source.display();
+    let result = run.upscale(source).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    let (expected, found) = (frames(source, pix_fmt), frames(&result, pix_fmt));
+    assert_eq!(expected.len(), found.len(), "{name}");
+    for (n, (e, f)) in expected.iter().zip(&found).enumerate() {
+        assert_eq!(e.1, f.1, "{name}: pixels of frame {n}");
+        let off = (e.0 - f.0).abs();
+        assert!(off <= 0.00101, "{name}: frame {n} at {} instead of {}", f.0, e.0);
     }
 }
 
