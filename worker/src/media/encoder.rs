@@ -39,6 +39,12 @@ pub(crate) fn encoder_spec(settings: &EncodeSettings, size: (u32, u32), rate: Ra
             format!("{codec} holds edges from {least} to {most} pixels here, and the result has {width}x{height}");
         return Err(invalid(message));
     }
+    let longest = container.longest_edge();
+    if size.0.max(size.1) > longest {
+        let (width, height) = size;
+        let message = format!("{container} holds {longest} pixels on an edge, and the result has {width}x{height}");
+        return Err(invalid(message));
+    }
     let threads = threads(u64::from(size.0) * u64::from(size.1));
     let crf = quality(settings)?;
     let preset = preset(settings)?;

@@ -8,6 +8,7 @@ mod frames;
 mod packets;
 mod pictures;
 mod properties;
+mod repeats;
 mod still;
 mod streams;
 mod times;

@@ -7,7 +7,7 @@
 mod decode;
 mod encode;
 mod exif;
-mod reader;
+pub(in crate::media) mod reader;
 mod survey;
 
 use std::fmt;
