@@ -269,6 +269,8 @@ for target in "$@"; do
             need_tool schemathesis
             need_rabbitmq wish
             need_faketime wish
+            # Another program's eyes on pictures.
+            have magick || have convert-im6.q16 || wish_packages imagemagick
             minio=${minio:-wanted}
             ;;
         lint)

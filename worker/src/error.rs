@@ -52,6 +52,13 @@ impl Error {
         Self::new(code, format!("cannot write {what}")).because(source)
     }
 
+    /// A source that could not be read, unless the failure says better what it is.
+    pub fn unreadable(failure: std::io::Error) -> Self {
+        failure
+            .downcast::<Self>()
+            .unwrap_or_else(|e| Self::new(ErrorCode::InputUnreadable, "the source cannot be read").because(e))
+    }
+
     /// The same error with another code.
     #[must_use]
     pub fn recoded(mut self, code: ErrorCode) -> Self {

@@ -9,7 +9,7 @@ pub struct Plan {
     pub version: u32,
     /// What the source was when it was planned.
     pub source: SourceIdentity,
-    /// The ffmpeg demuxer that reads it.
+    /// The ffmpeg demuxer that reads it; `film` for an animated picture, whose frames the worker composes.
     pub demuxer: String,
     /// The video stream.
     pub video: PlannedVideo,

@@ -205,7 +205,7 @@ pub enum OutputFormat {
     Png,
     /// JPEG.
     Jpg,
-    /// WebP, a still one, lossless.
+    /// WebP, lossless, still or moving as the source is.
     Webp,
     /// TIFF.
     Tiff,
@@ -231,7 +231,6 @@ impl OutputFormat {
         match extension.to_ascii_lowercase().as_str() {
             "png" => Some(Self::Png),
             "jpg" | "jpeg" | "jpe" | "jfif" => Some(Self::Jpg),
-            "webp" => Some(Self::Webp),
             "tif" | "tiff" => Some(Self::Tiff),
             "bmp" | "dib" => Some(Self::Bmp),
             other => Container::from_extension(other).map(|container| match container {
@@ -241,6 +240,7 @@ impl OutputFormat {
                 Container::Webm => Self::Webm,
                 Container::Gif => Self::Gif,
                 Container::Apng => Self::Apng,
+                Container::Webp => Self::Webp,
             }),
         }
     }
@@ -276,7 +276,8 @@ impl OutputFormat {
             Self::Webm => Some(Container::Webm),
             Self::Gif => Some(Container::Gif),
             Self::Apng => Some(Container::Apng),
-            Self::Png | Self::Jpg | Self::Webp | Self::Tiff | Self::Bmp => None,
+            Self::Webp => Some(Container::Webp),
+            Self::Png | Self::Jpg | Self::Tiff | Self::Bmp => None,
         }
     }
 }

@@ -60,6 +60,8 @@ pub enum Container {
     Gif,
     /// Animated PNG: lossless, no sound.
     Apng,
+    /// Animated WebP: lossless, no sound.
+    Webp,
 }
 
 /// A setting that names nothing.
@@ -89,13 +91,33 @@ impl Container {
             "webm" => Some(Self::Webm),
             "gif" => Some(Self::Gif),
             "apng" => Some(Self::Apng),
+            "webp" => Some(Self::Webp),
             _ => None,
         }
     }
 
     /// Whether it is an animated picture: encoded once as a whole, from lossless segments.
     pub fn is_animation(self) -> bool {
-        matches!(self, Self::Gif | Self::Apng)
+        matches!(self, Self::Gif | Self::Apng | Self::Webp)
+    }
+
+    /// The most pixels that an edge may have.
+    pub fn longest_edge(self) -> u32 {
+        match self {
+            Self::Gif => 65_535,
+            Self::Webp => 16_383,
+            Self::Mp4 | Self::Mov | Self::Mkv | Self::Webm | Self::Apng => i32::MAX as u32,
+        }
+    }
+
+    /// How long a frame has to last for viewers to show it for as long as it states, in seconds: animated pictures have
+    /// frames that viewers take for mistakes, and show for longer.
+    pub fn shortest_frame(self) -> f64 {
+        match self {
+            Self::Gif => 0.02,
+            Self::Apng | Self::Webp => 0.0101,
+            Self::Mp4 | Self::Mov | Self::Mkv | Self::Webm => 0.0,
+        }
     }
 
     /// Whether it can say that the picture is turned on display, as ffmpeg 5.1 writes it.
@@ -111,7 +133,7 @@ impl Container {
             Self::Mov => matches!(codec, Codec::H264 | Codec::H265),
             Self::Webm => matches!(codec, Codec::Vp9 | Codec::Av1),
             // The codec of an animation is its container's own; segments before it are lossless.
-            Self::Gif | Self::Apng => codec == Codec::Ffv1,
+            Self::Gif | Self::Apng | Self::Webp => codec == Codec::Ffv1,
         }
     }
 
@@ -120,7 +142,7 @@ impl Container {
         match self {
             Self::Mp4 | Self::Mov | Self::Mkv => Codec::H264,
             Self::Webm => Codec::Vp9,
-            Self::Gif | Self::Apng => Codec::Ffv1,
+            Self::Gif | Self::Apng | Self::Webp => Codec::Ffv1,
         }
     }
 }
@@ -149,7 +171,7 @@ impl FromStr for Container {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::from_extension(text).ok_or_else(|| ParseSettingError {
             found: text.to_owned(),
-            offered: "mp4, mov, mkv, webm, gif, apng",
+            offered: "mp4, mov, mkv, webm, gif, apng, webp",
         })
     }
 }

@@ -249,7 +249,7 @@ impl DecodeOrder {
         };
         let ended = child.finish(ErrorCode::DecodeFailed, "decoding");
         if let Some(failure) = self.source.take_failure() {
-            return Err(Error::new(ErrorCode::InputUnreadable, "the source cannot be read").because(failure));
+            return Err(Error::unreadable(failure));
         }
         match (found, ended) {
             (_, Err(e)) if e.code() != ErrorCode::DecodeFailed => Err(e),

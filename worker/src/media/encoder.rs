@@ -59,6 +59,11 @@ pub(crate) fn encoder_spec(settings: &EncodeSettings, pictures: &Pictures) -> Re
             format!("{codec} holds edges from {least} to {most} pixels here, and the result has {width}x{height}");
         return Err(invalid(message));
     }
+    let longest = container.longest_edge();
+    if width.max(height) > longest {
+        let message = format!("{container} holds {longest} pixels on an edge, and the result has {width}x{height}");
+        return Err(invalid(message));
+    }
     let (segment, reorder) = match codec {
         Codec::H264 | Codec::H265 => (SegmentKind::FragmentedMp4, 2),
         Codec::Vp9 if pictures.alpha => (SegmentKind::Nut, 0),

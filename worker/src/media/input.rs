@@ -4,6 +4,11 @@ use super::formats;
 use super::probe::StreamInfo;
 use super::serve::ServedSource;
 
+/// In place of a demuxer: an animated picture is composed here and read as a film of raw frames.
+pub(crate) const FILM: &str = "film";
+/// The demuxer of that film.
+const FILM_DEMUXER: &str = "mov";
+
 /// A source and its video stream.
 #[derive(Clone, Copy)]
 pub(crate) struct VideoInput<'a> {
@@ -23,6 +28,10 @@ pub(crate) fn decoder_arguments(stream: usize, decoder: Option<&str>) -> Vec<Str
 /// ffmpeg's and ffprobe's input options and the input itself.
 pub(crate) fn source_arguments(source: &ServedSource, demuxer: &str) -> Vec<String> {
     let formats = formats::whitelist();
+    let (demuxer, url) = match demuxer {
+        FILM => (FILM_DEMUXER, source.film_url()),
+        demuxer => (demuxer, source.url().to_owned()),
+    };
     let confined = [
         "-protocol_whitelist",
         "http,tcp",
@@ -31,9 +40,6 @@ pub(crate) fn source_arguments(source: &ServedSource, demuxer: &str) -> Vec<Stri
         "-f",
         demuxer,
     ];
-    let read = formats::demuxer_arguments(demuxer)
-        .iter()
-        .copied()
-        .chain(["-i", source.url()]);
+    let read = formats::demuxer_arguments(demuxer).iter().copied().chain(["-i", &url]);
     confined.into_iter().chain(read).map(str::to_owned).collect()
 }

@@ -59,7 +59,12 @@ pub(crate) fn predict(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, dead
         }
         not_over(limits.frames, found.pts.len() as u64)
     })?;
-    let report = child.finish(ErrorCode::InputDamaged, "reading the packets")?;
+    let ended = child.finish(ErrorCode::InputDamaged, "reading the packets");
+    let report = match video.source.take_failure() {
+        // What ffprobe says of it is not the cause.
+        Some(failure) if !stop.is_stopped() => return Err(Error::unreadable(failure)),
+        _ => ended?,
+    };
     if !report.errors.is_empty() {
         // Demuxers get over what is missing or damaged, and say so; frames would be missing without a word.
         let error = Error::new(ErrorCode::InputDamaged, "the video is damaged or cut off");

@@ -1,5 +1,6 @@
 //! Media in and out: probing, decoding, encoding and joining through a confined ffmpeg; still pictures.
 
+pub(crate) mod animation;
 pub mod codec;
 pub(crate) mod cover;
 pub(crate) mod decode;

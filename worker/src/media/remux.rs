@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
-use std::process::ChildStdin;
+use std::process::{ChildStdin, ChildStdout};
 use std::time::Duration;
 
 use clearfleet_common::job::{Container, Plan, PlannedVideo, SegmentKind};
@@ -10,11 +10,11 @@ use clearfleet_common::{ErrorCode, Stop};
 
 use super::cover::Cover;
 use super::fragment::{Additions, Joined};
-use super::input;
 use super::nut::{NutReader, NutWriter};
-use super::process::{Confinement, Launch, ProcessLimits, Program, Report};
+use super::process::{Confinement, Launch, Program, Report};
 use super::serve::ServedSource;
 use super::streams::OtherStreams;
+use super::{animation, input};
 use crate::{Error, Result};
 
 /// The largest encoded frame that is taken, in bytes.
@@ -43,32 +43,43 @@ pub(crate) struct RemuxOrder<'a> {
 /// # Errors
 /// `EncodeFailed` with ffmpeg's own words, `DiskFull` where those say so, `DeadlineExceeded`, `Stopped`.
 pub(crate) fn remux(order: &RemuxOrder<'_>, segments: Segments<'_>) -> Result<()> {
-    let launch = if order.plan.container.is_animation() {
-        animation(order)?
-    } else {
-        copy(order)?
-    };
-    let mut child = launch
-        .piped_stdin()
-        .writes(order.scratch)
-        .spawn(order.stop, order.deadline)?;
+    if order.plan.container.is_animation() {
+        return animation::encode(order, segments);
+    }
+    run(order, copy(order)?.writes(order.scratch), segments, |_| Ok(()))
+}
+
+/// Runs ffmpeg on the joined segments; `take` gets what it writes to a pipe, where there is one.
+///
+/// # Errors
+/// Those of [`remux`], and those of `take`.
+pub(crate) fn run(
+    order: &RemuxOrder<'_>,
+    launch: Launch,
+    segments: Segments<'_>,
+    take: impl FnOnce(Option<ChildStdout>) -> Result<()>,
+) -> Result<()> {
+    let mut child = launch.piped_stdin().spawn(order.stop, order.deadline)?;
     let stdin = child
         .take_stdin()
         .ok_or_else(|| Error::internal("a child without its pipe"))?;
-    let fed = std::thread::scope(|scope| {
+    let stdout = child.take_stdout();
+    let (fed, taken) = std::thread::scope(|scope| {
         let feeder = scope.spawn(|| feed(order.plan, segments, stdin));
-        feeder
-            .join()
-            .unwrap_or_else(|_| Err(Error::internal("the thread that joins segments panicked")))
+        let taken = take(stdout);
+        let panicked = |_| Err(Error::internal("the thread that joins segments panicked"));
+        (feeder.join().unwrap_or_else(panicked), taken)
     });
     let ended = child
         .finish(ErrorCode::EncodeFailed, "putting the result together")
         .and_then(whole)
         .map_err(full_disk);
-    match fed {
+    match (taken, fed) {
+        // Where the result cannot be written, that ends ffmpeg, and not the other way round.
+        (Err(e), _) if e.code() != ErrorCode::EncodeFailed => Err(e),
         // ffmpeg may end before the last byte of the video; a failure of its own tells more than the broken pipe.
-        Err(e) if e.code() != ErrorCode::OutputUnwritable => Err(e),
-        _ => ended,
+        (_, Err(e)) if e.code() != ErrorCode::OutputUnwritable => Err(e),
+        (taken, _) => ended.and(taken),
     }
 }
 
@@ -220,7 +231,9 @@ fn copy(order: &RemuxOrder<'_>) -> Result<Launch> {
         // What is before zero is the priming of a sound; shifting every stream for it would shift the video.
         Container::Mkv => &["-avoid_negative_ts", "disabled", "-f", "matroska"],
         Container::Webm => &["-avoid_negative_ts", "disabled", "-f", "webm"],
-        Container::Gif | Container::Apng => return Err(Error::internal("an animation is not copied")),
+        Container::Gif | Container::Apng | Container::Webp => {
+            return Err(Error::internal("an animation is not copied"));
+        }
     };
     if matches!(plan.container, Container::Mp4 | Container::Mov) {
         // Edit lists count in the movie's timescale: a multiple of the video's holds its start exactly.
@@ -241,46 +254,4 @@ fn colour_tags(video: &PlannedVideo) -> &[String] {
         [option, _filter, tags @ ..] if option == "-vf" => tags,
         tags => tags,
     }
-}
-
-/// Animated pictures are encoded once, as a whole, from lossless segments.
-fn animation(order: &RemuxOrder<'_>) -> Result<Launch> {
-    let plan = order.plan;
-    let (width, height) = plan.video.target_size;
-    let confinement = Confinement::offline().with_limits(ProcessLimits::encoding(width, height));
-    let launch = Launch::new(Program::Ffmpeg, &confinement)?
-        .args(["-copyts", "-itsoffset", &seconds(plan, -(plan.video.shift + plan.zero))])
-        .args([
-            "-protocol_whitelist",
-            "pipe",
-            "-f",
-            segment_format(plan),
-            "-i",
-            "pipe:0",
-            "-map",
-            "0:v:0",
-        ])
-        .args([
-            "-fps_mode",
-            "passthrough",
-            "-enc_time_base",
-            &plan.video.time_base.to_string(),
-        ]);
-    let last = plan.video.last_duration;
-    let launch = if plan.container == Container::Gif {
-        // A palette a frame: nothing is held back, and colours are better than one palette's for all.
-        let palettes = "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:alpha_threshold=128";
-        let centiseconds = (plan.video.time_base.seconds(last) * 100.0).round() as i64;
-        launch.args(["-vf", palettes, "-c:v", "gif", "-loop", "0"]).args([
-            "-final_delay",
-            &centiseconds.clamp(1, 65_535).to_string(),
-            "-f",
-            "gif",
-        ])
-    } else {
-        let milliseconds = (plan.video.time_base.seconds(last) * 1000.0).round() as i64;
-        let delay = format!("{}/1000", milliseconds.clamp(1, 60_000));
-        launch.args(["-c:v", "apng", "-plays", "0", "-final_delay", &delay, "-f", "apng"])
-    };
-    Ok(launch.arg(order.scratch))
 }

@@ -137,7 +137,7 @@ fn holds(container: Container, stream: &StreamInfo) -> bool {
     let codec = stream.codec.as_str();
     let one_of = |codecs: &[&str]| codecs.contains(&codec);
     match (container, stream.kind) {
-        (Container::Gif | Container::Apng, _) => false,
+        (Container::Gif | Container::Apng | Container::Webp, _) => false,
         (_, StreamKind::Data | StreamKind::Unknown) => false,
         (Container::Mkv, StreamKind::Video) => !stream.attached_picture || one_of(&["mjpeg", "png"]),
         (Container::Mkv, StreamKind::Audio) => one_of(&MKV_AUDIO),

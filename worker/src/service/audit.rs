@@ -34,7 +34,7 @@ impl Core {
         let (Some((record, _)), Some(plan)) = (record, self.plan(plan_key(task)).await?) else {
             return settled(Outcome::Audited(Audited::Gone));
         };
-        if pipeline_digest(&self.fingerprint, &plan.video, &plan.encoder) != plan.pipeline {
+        if pipeline_digest(&self.fingerprint, &plan.demuxer, &plan.video, &plan.encoder) != plan.pipeline {
             return settled(Outcome::OtherFingerprint);
         }
         Ok(Verdict::Work(Box::new(Work {

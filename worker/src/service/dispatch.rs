@@ -131,7 +131,7 @@ impl Core {
             Step::Assemble { .. } => WorkKind::Assemble(self.existing(key).await?),
             Step::Upscale { batch, .. } => {
                 let plan = self.existing(key).await?;
-                if pipeline_digest(&self.fingerprint, &plan.video, &plan.encoder) != plan.pipeline {
+                if pipeline_digest(&self.fingerprint, &plan.demuxer, &plan.video, &plan.encoder) != plan.pipeline {
                     let done = self.done_already(task, key).await?;
                     return Ok(Verdict::Settle(End::report(done.unwrap_or(Outcome::OtherFingerprint))));
                 }

@@ -63,9 +63,7 @@ pub(super) fn sniffed(source: &dyn SourceBytes, record: &Record, limits: &Limits
 /// Where a read of the source failed beneath a step, that is the error: what ffmpeg says of it is not the cause.
 pub(super) fn of_source(job: &JobContext, error: Error) -> Error {
     match job.source.take_failure() {
-        Some(failure) if error.code() != ErrorCode::Stopped => {
-            Error::new(ErrorCode::InputUnreadable, "the source cannot be read").because(failure)
-        }
+        Some(failure) if error.code() != ErrorCode::Stopped => Error::unreadable(failure),
         _ => error,
     }
 }
@@ -129,17 +127,18 @@ fn container(record: &Record, demuxer: &str, kind: Kind) -> Result<Container> {
             (None, Kind::Animation(Picture::Png)) if format == OutputFormat::Png => Ok(Container::Apng),
             (None, _) => {
                 let message =
-                    format!("what moves is not written as {format}; there are mp4, mov, mkv, webm, gif, apng");
+                    format!("what moves is not written as {format}; there are mp4, mov, mkv, webm, gif, apng, webp");
                 Err(Error::new(ErrorCode::SettingsInvalid, message).with("found", format))
             }
         };
     }
-    let own = match demuxer {
-        "mov" if named("mov") || named("qt") => Container::Mov,
-        "mov" => Container::Mp4,
-        "matroska" if named("webm") => Container::Webm,
-        "gif" => Container::Gif,
-        "apng" => Container::Apng,
+    let own = match (kind, demuxer) {
+        (Kind::Animation(Picture::Gif), _) => Container::Gif,
+        (Kind::Animation(Picture::Png), _) => Container::Apng,
+        (Kind::Animation(Picture::WebP), _) => Container::Webp,
+        (_, "mov") if named("mov") || named("qt") => Container::Mov,
+        (_, "mov") => Container::Mp4,
+        (_, "matroska") if named("webm") => Container::Webm,
         _ => Container::Mkv,
     };
     let holds = settings.codec.is_none_or(|codec| own.holds(codec));
@@ -155,6 +154,7 @@ pub(super) fn format_of(container: Container) -> OutputFormat {
         Container::Webm => OutputFormat::Webm,
         Container::Gif => OutputFormat::Gif,
         Container::Apng => OutputFormat::Apng,
+        Container::Webp => OutputFormat::Webp,
     }
 }
 
@@ -174,7 +174,7 @@ pub(super) async fn stored_summary(core: &Core, task: &Task, plan: &Arc<Plan>, e
         read_json(&stored.ok_or_else(missing)?.body, "ledger")
     };
     let (first, last) = (slice(0).await?, slice(plan.batches.len() as u64 - 1).await?);
-    let own = pipeline_digest(&core.fingerprint, &plan.video, &plan.encoder);
+    let own = pipeline_digest(&core.fingerprint, &plan.demuxer, &plan.video, &plan.encoder);
     let record = core.storage.record(task.owner, task.job).await.map_err(store::failed)?;
     let class = record.map_or(core.class, |(record, _)| record.request.class);
     Ok(Outcome::Planned(PlanSummary {

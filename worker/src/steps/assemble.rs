@@ -88,17 +88,20 @@ fn check(job: &JobContext, plan: &Plan, scratch: &Path) -> Result<()> {
         None => ledger::decode_all(&video, &job.limits, &job.stop, deadline)?,
     };
     let mut times = found.pts().iter();
+    let mut zero = (!plan.container.is_animation()).then_some(plan.zero);
     for (n, range) in plan.batches.iter().enumerate() {
         let bytes = job.store.get(ObjectKey::Ledger(job.key, n as u64))?;
         let missing = || Error::internal(format!("batch {n} has no ledger"));
         let slice: LedgerSlice = read_json(&bytes.ok_or_else(missing)?, "ledger")?;
+        // An animated picture has no time before its first frame.
+        let zero = *zero.get_or_insert(slice.pts()[0]);
         for (frame, pts) in (range.start()..).zip(slice.pts()) {
             let time = times
                 .next()
                 .ok_or_else(|| mismatch("the number of its frames").with("found", found.len()))?;
-            if !same_time(*pts - plan.zero, plan.video.time_base, *time, found.time_base()) {
+            if !same_time(*pts - zero, plan.video.time_base, *time, found.time_base()) {
                 let found = found.time_base().seconds(*time);
-                let expected = plan.video.time_base.seconds(*pts - plan.zero);
+                let expected = plan.video.time_base.seconds(*pts - zero);
                 let error = mismatch("the time of a frame").with("frame", frame);
                 return Err(error.with("expected_seconds", expected).with("found_seconds", found));
             }

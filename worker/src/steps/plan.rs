@@ -4,8 +4,8 @@ use std::time::Duration;
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Deadlines;
 use clearfleet_common::job::{
-    EncodeSettings, EncoderSpec, FORMAT_VERSION, Filters, FrameRange, Ledger, LedgerSlice, Plan, PlannedVideo,
-    Rational, Retouch, Retouched, SourceIdentity, Stretch, Target,
+    Container, EncodeSettings, EncoderSpec, FORMAT_VERSION, Filters, FrameRange, Ledger, LedgerSlice, Plan,
+    PlannedVideo, Rational, Retouch, Retouched, SourceIdentity, Stretch, Target,
 };
 use clearfleet_common::storage::ObjectKey;
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use super::reuse::Earlier;
 use super::store::Created;
 use super::upscale::{read_json, write_json};
 use super::{JobContext, hex};
-use crate::media::input::VideoInput;
+use crate::media::input::{self, VideoInput};
 use crate::media::ledger;
 use crate::media::probe::{Probe, StreamInfo, hdr};
 use crate::media::streams::other_streams;
@@ -130,6 +130,7 @@ fn pixels((width, height): (u32, u32)) -> f64 {
 
 /// Cuts the ledger into batches and writes all of it down, the plan last.
 fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, ledger: &Ledger) -> Result<Arc<Plan>> {
+    check_pace(request.encode.container, ledger)?;
     let seconds = ledger.time_base().seconds(ledger.end() - ledger.pts()[0]);
     if seconds > job.limits.seconds as f64 {
         let message = format!(
@@ -144,9 +145,13 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         mut notes,
     } = draft;
     let video = timed(video, ledger, &request.stretch, encoder.reorder);
+    if probe.demuxer == input::FILM {
+        let film = job.source.film(&job.stop)?;
+        notes.extend(film.timing().lost.iter().map(|what| format!("{what} is not kept")));
+    }
     let others = other_streams(probe, video.stream as usize, request.encode.container);
     notes.extend(others.left_out);
-    let earlier = Earlier::find(job, request, &video, &encoder)?;
+    let earlier = Earlier::find(job, request, (probe.demuxer, &video, &encoder))?;
     let per_batch = request
         .batch_frames
         .or(earlier.as_ref().map(Earlier::batch_frames))
@@ -161,7 +166,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         zero: if whole_video { 0 } else { ledger.pts()[0] },
         until: (!whole_video).then_some(ledger.end()),
         batch_seconds: per_batch as f64 * pixels(video.target_size) / request.pixels_per_second,
-        pipeline: pipeline_digest(&request.engine, &video, &encoder),
+        pipeline: pipeline_digest(&request.engine, probe.demuxer, &video, &encoder),
         container: request.encode.container,
         batches: ledger.range().batches(per_batch).collect(),
         video,
@@ -188,6 +193,22 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
 /// to.
 fn lead(video: &PlannedVideo, encoder: &EncoderSpec) -> usize {
     (encoder.reorder as usize).max(usize::from(video.deinterlace))
+}
+
+/// Refuses frames that come faster than viewers show those of the container.
+fn check_pace(container: Container, ledger: &Ledger) -> Result<()> {
+    let steps = ledger.pts().windows(2).map(|pair| pair[1] - pair[0]);
+    let shortest = ledger.time_base().seconds(steps.min().unwrap_or(i64::MAX));
+    // Half a thousandth of a millisecond for what floating point adds.
+    if shortest + 5e-7 >= container.shortest_frame() {
+        return Ok(());
+    }
+    let (least, found) = (1000.0 * container.shortest_frame(), 1000.0 * shortest);
+    let message =
+        format!("viewers show no frame of a {container} for less than {least:.0} ms, and one lasts {found:.1} ms");
+    Err(Error::new(ErrorCode::SettingsInvalid, message)
+        .with("limit", least)
+        .with("found", found))
 }
 
 /// Writes the ledger of each batch but the first, which is there already.
@@ -319,8 +340,9 @@ fn batch_frames(target: (u32, u32), pixels_per_second: f64) -> u64 {
     frames_in(BATCH_SECONDS).clamp(least, LARGEST_BATCH)
 }
 
-/// Equal for equal bits: engine and model, samples and sizes, encoder.
-pub(crate) fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &EncoderSpec) -> String {
+/// Equal for equal bits: engine and model, samples and sizes, encoder; and whether frames are composed here, which workers
+/// of the version before do not do.
+pub(crate) fn pipeline_digest(engine: &str, demuxer: &str, video: &PlannedVideo, encoder: &EncoderSpec) -> String {
     let mut digest = Sha256::new();
     let mut parts = vec![
         engine.to_owned(),
@@ -334,6 +356,7 @@ pub(crate) fn pipeline_digest(engine: &str, video: &PlannedVideo, encoder: &Enco
     }
     parts.extend(video.decoder.clone());
     parts.extend(video.deinterlace.then(|| "deinterlaced".to_owned()));
+    parts.extend((demuxer == input::FILM).then(|| demuxer.to_owned()));
     for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());

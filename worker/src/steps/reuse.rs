@@ -24,15 +24,16 @@ impl Earlier {
     pub(super) fn find(
         job: &JobContext,
         request: &PlanRequest,
-        video: &PlannedVideo,
-        encoder: &EncoderSpec,
+        (demuxer, video, encoder): (&str, &PlannedVideo, &EncoderSpec),
     ) -> Result<Option<Self>> {
-        let digest = |video: &PlannedVideo, encoder: &EncoderSpec| pipeline_digest(&request.engine, video, encoder);
-        let wanted = digest(&unfiltered(video), encoder);
+        let digest = |demuxer: &str, video: &PlannedVideo, encoder: &EncoderSpec| {
+            pipeline_digest(&request.engine, demuxer, video, encoder)
+        };
+        let wanted = digest(demuxer, &unfiltered(video), encoder);
         let fits = |plan: &Plan| {
             plan.source == request.source
-                && plan.pipeline == digest(&plan.video, &plan.encoder)
-                && wanted == digest(&unfiltered(&plan.video), &plan.encoder)
+                && plan.pipeline == digest(&plan.demuxer, &plan.video, &plan.encoder)
+                && wanted == digest(&plan.demuxer, &unfiltered(&plan.video), &plan.encoder)
         };
         for number in &request.earlier {
             let key = PlanKey {

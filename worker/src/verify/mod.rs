@@ -9,6 +9,7 @@ mod hdr;
 mod packets;
 mod pictures;
 mod properties;
+mod repeats;
 mod still;
 mod streams;
 mod times;

@@ -11,11 +11,12 @@ use super::packets::{Packets, packets};
 use super::streams::Copied;
 use super::times::{self, Clock, Times};
 use super::walk::{Walk, walk};
-use super::{Check, VerifyRequest, chapters, hdr, properties};
+use super::{Check, VerifyRequest, chapters, hdr, properties, repeats};
 use crate::media::input::VideoInput;
 use crate::media::pixel::keeps_alpha;
 use crate::media::probe::{self, Probe, StreamInfo};
 use crate::media::serve::{ServedSource, SourceBytes};
+use crate::media::sniff::{self, Kind, Picture};
 use crate::{Error, Result};
 
 /// Seconds by which other streams of a stretch may start before its first frame: a long packet of sound.
@@ -50,12 +51,14 @@ impl Side<'_> {
     /// Which container it is, as far as it matters for what it can hold. One that Clearfleet does not write counts as
     /// Matroska, which holds nearly everything.
     pub(super) fn container(&self) -> Result<Container> {
-        Ok(match self.probe.demuxer {
-            "gif" => Container::Gif,
-            "apng" => Container::Apng,
-            "mov" if self.probe.tags.get("major_brand").is_some_and(|b| b.trim() == "qt") => Container::Mov,
-            "mov" => Container::Mp4,
-            "matroska" if self.document_is_webm()? => Container::Webm,
+        let kind = sniff::look(&**self.served.bytes())?;
+        Ok(match (kind, self.probe.demuxer) {
+            (Kind::Animation(Picture::Gif), _) => Container::Gif,
+            (Kind::Animation(Picture::Png), _) => Container::Apng,
+            (Kind::Animation(Picture::WebP), _) => Container::Webp,
+            (_, "mov") if self.probe.tags.get("major_brand").is_some_and(|b| b.trim() == "qt") => Container::Mov,
+            (_, "mov") => Container::Mp4,
+            (_, "matroska") if self.document_is_webm()? => Container::Webm,
             _ => Container::Mkv,
         })
     }
@@ -122,6 +125,7 @@ pub(super) fn checks(request: &VerifyRequest<'_>) -> Result<Vec<Check>> {
     let mut checks = film.checks(&source);
     let container = result.container()?;
     checks.extend(film.transparency(&source, &result, container));
+    checks.extend(repeats::check(&source, &result, request.stop)?);
     checks.extend(properties::checks(source.video, result.video, container));
     checks.extend(hdr::check(&source, &result, request.stop)?);
     let length = (!request.stretch.is_whole()).then_some(film.length);

@@ -113,11 +113,11 @@ mod paff {
         bits.golomb(COLUMNS - 1);
         bits.golomb(0);
         // Not only frames, none of mixed macroblocks, direct_8x8_inference, no cropping, timing in the VUI.
-        bits.put(0b0_0_1_0_1, 5);
-        bits.put(0b0000_1, 5);
+        bits.put(0b00101, 5);
+        bits.put(0b00001, 5);
         bits.put(1, 32);
         bits.put(50, 32);
-        bits.put(0b1_0_0_0_0, 5);
+        bits.put(0b10000, 5);
         bits
     }
 

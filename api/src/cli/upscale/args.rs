@@ -34,7 +34,7 @@ pub(in crate::cli) struct UpscaleArgs {
     #[arg(long, value_name = "PRESET")]
     pub(super) preset: Option<String>,
     /// File format of videos that go into a folder [default: the source's, or mkv].
-    #[arg(long, value_name = "mp4|mov|mkv|webm|gif|apng")]
+    #[arg(long, value_name = "mp4|mov|mkv|webm|gif|apng|webp")]
     pub(super) container: Option<Container>,
     /// Quality of a JPEG, 1 to 100 [default: 95].
     #[arg(long, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(1..=100))]

@@ -196,7 +196,7 @@ fn container(output: &Path, kind: Kind) -> Result<Container> {
     match Container::from_extension(&extension) {
         Some(container) => Ok(container),
         None if extension == "png" && matches!(kind, Kind::Animation(Picture::Png)) => Ok(Container::Apng),
-        None => Err(unsupported(output, "a video", "mp4, mov, mkv, webm, gif, apng")),
+        None => Err(unsupported(output, "a video", "mp4, mov, mkv, webm, gif, apng, webp")),
     }
 }
 

@@ -15,11 +15,10 @@ use clearfleet_common::config::Limits;
 use clearfleet_common::job::{Rational, TimeBase};
 use clearfleet_common::{ErrorCode, Stop};
 
-use super::formats;
 use super::process::{Child, Confinement, Launch, Program, ffmpeg_version};
 use super::serve::ServedSource;
 use super::sniff::{self, Kind};
-use super::within;
+use super::{animation, formats, input, within};
 use crate::{Error, Result};
 
 pub(crate) use hdr::{Hdr, hdr};
@@ -32,7 +31,8 @@ const OUTPUT_BYTES: u64 = 16 << 20;
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// The demuxer that reads it, one name for `-f`; on the list of [`formats`].
+    /// The demuxer that reads it, one name for `-f`, on the list of [`formats`]; `film` for an animated picture, which is
+    /// composed here.
     pub demuxer: &'static str,
     /// The format as ffprobe names it.
     pub format_name: String,
@@ -146,6 +146,18 @@ pub struct Orientation {
 pub fn probe(source: &ServedSource, limits: &Limits, stop: &Stop) -> Result<Probe> {
     // What follows a probe needs ffmpeg as new as that.
     ffmpeg_version()?;
+    let kind = sniff::look(&**source.bytes())?;
+    let film = match animation::is_composed(kind, &**source.bytes())? {
+        true => Some(source.film(stop)?),
+        false => None,
+    };
+    let url = match &film {
+        Some(film) => {
+            within("the picture", film.timing().size, limits)?;
+            source.film_url()
+        }
+        None => source.url().to_owned(),
+    };
     let child = Launch::new(Program::Ffprobe, &Confinement::reading(source))?
         .args([
             "-protocol_whitelist",
@@ -160,21 +172,23 @@ pub fn probe(source: &ServedSource, limits: &Limits, stop: &Stop) -> Result<Prob
             "-show_streams",
             "-show_chapters",
             "-i",
-            source.url(),
+            &url,
         ])
         .piped_stdout()
         .spawn(stop, DEADLINE)?;
-    let kind = sniff::look(&**source.bytes())?;
     match described(child) {
         Ok(said) => {
             let mut probe = parse::probe(&said, *limits).map_err(|e| refused(kind, e))?;
+            if let Some(film) = film {
+                return Ok(probe.of_film(film.timing().codec()));
+            }
             for stream in &mut probe.streams {
                 alpha::look(source, probe.demuxer, stream, stop)?;
             }
             Ok(probe)
         }
         Err(error) if error.code() == ErrorCode::InputUnsupported => match source.take_failure() {
-            Some(failure) => Err(Error::new(ErrorCode::InputUnreadable, "the source cannot be read").because(failure)),
+            Some(failure) => Err(Error::unreadable(failure)),
             None => Err(refused(kind, error)),
         },
         Err(error) => Err(error),
@@ -219,6 +233,15 @@ fn refused(kind: Kind, error: Error) -> Error {
 }
 
 impl Probe {
+    /// What is said of a film, for the animated picture of which it is made.
+    fn of_film(mut self, codec: &str) -> Self {
+        self.demuxer = input::FILM;
+        for stream in &mut self.streams {
+            codec.clone_into(&mut stream.codec);
+        }
+        self
+    }
+
     /// The stream to upscale: no cover picture; the default one first, then the largest, then the first.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ type Row = (
 );
 
 const GOOD: [Row; 36] = [
-    ("animated.gif", "gif", "gif", "bgra", 64, 48, 0, 1),
+    ("animated.gif", "film", "gif", "rgba", 64, 48, 0, 1),
     ("av1_video.mkv", "matroska", "av1", "yuv420p", 640, 360, 0, 1),
     ("awesome movie.mov", "mov", "h264", "yuv420p", 640, 480, 0, 2),
     ("awesome_widescreen.mov", "mov", "h264", "yuv420p", 320, 180, 0, 2),
@@ -98,7 +98,7 @@ const GOOD: [Row; 36] = [
     ("nasa_13013_hdr.mp4", "mov", "hevc", "yuv420p10le", 320, 180, 0, 1),
     ("nasa_13013_rotated.mp4", "mov", "h264", "yuv420p", 480, 270, 270, 1),
     ("no_duration.webm", "matroska", "vp9", "yuv420p", 1280, 720, 0, 2),
-    ("pigs_in_a_polka.gif", "gif", "gif", "bgra", 314, 273, 0, 1),
+    ("pigs_in_a_polka.gif", "film", "gif", "rgba", 314, 273, 0, 1),
     ("sample.wmv", "asf", "msmpeg4v3", "yuv420p", 640, 360, 0, 2),
     ("sample_fragmented.mp4", "mov", "h264", "yuv420p", 1080, 720, 0, 2),
     ("sample_h264.ts", "mpegts", "h264", "yuv420p", 854, 480, 0, 1),

@@ -26,8 +26,14 @@ use uuid::Uuid;
 
 use crate::{Error, Result};
 
+use clearfleet_common::Stop;
+
+use super::animation::Film;
 use range::Wanted;
 pub use source::{FileSource, SourceBytes};
+
+/// What follows a source's URL where it is to be read as a film.
+const FILM: &str = "film";
 
 /// Bytes that are read from a source at a time.
 const CHUNK: usize = 256 << 10;
@@ -51,6 +57,8 @@ pub struct ServedSource {
 
 struct Entry {
     bytes: Arc<dyn SourceBytes>,
+    /// The same as a film of raw frames, once somebody wanted it.
+    film: Mutex<Option<Arc<Film>>>,
     /// The first failed read that nobody asked for yet.
     failure: Mutex<Option<io::Error>>,
 }
@@ -61,6 +69,14 @@ type Sources = Mutex<HashMap<Uuid, Arc<Entry>>>;
 struct Shared {
     host: HeaderValue,
     sources: Arc<Sources>,
+}
+
+impl Shared {
+    fn entry(&self, token: &str) -> Option<Arc<Entry>> {
+        let token = Uuid::try_parse(token).ok()?;
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.get(&token).cloned()
+    }
 }
 
 impl SourceServer {
@@ -105,6 +121,7 @@ impl SourceServer {
         let token = Uuid::new_v4();
         let entry = Arc::new(Entry {
             bytes,
+            film: Mutex::default(),
             failure: Mutex::default(),
         });
         self.sources
@@ -145,10 +162,40 @@ impl ServedSource {
         &self.entry.bytes
     }
 
+    /// Where ffmpeg reads an animated picture as a film of raw frames; see [`ServedSource::film`].
+    pub(crate) fn film_url(&self) -> String {
+        format!("{}/{FILM}", self.url)
+    }
+
+    /// The source, an animated picture, as a film of raw frames; it is opened once.
+    ///
+    /// # Errors
+    /// Those of [`Film::open`].
+    pub(crate) fn film(&self, stop: &Stop) -> Result<Arc<Film>> {
+        self.entry.film(stop)
+    }
+
     /// Why a read failed since this was asked last, if one did: when ffmpeg fails, it was the source then, and not what is
     /// in it.
     pub fn take_failure(&self) -> Option<io::Error> {
         self.entry.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Entry {
+    fn film(&self, stop: &Stop) -> Result<Arc<Film>> {
+        let mut film = self.film.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(film) = &*film {
+            return Ok(Arc::clone(film));
+        }
+        let opened = Film::open(Arc::clone(&self.bytes), stop)?;
+        Ok(Arc::clone(film.insert(Arc::new(opened))))
+    }
+
+    /// Keeps a failure for whoever asks the [`ServedSource`].
+    fn failed(&self, error: io::Error) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(error);
     }
 }
 
@@ -181,22 +228,36 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
         Method::HEAD => true,
         _ => return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response(),
     };
-    let token = request
-        .uri()
-        .path()
-        .strip_prefix('/')
-        .and_then(|t| Uuid::try_parse(t).ok());
-    let sources = shared.sources.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(entry) = token.and_then(|t| sources.get(&t).cloned()) else {
+    let path = request.uri().path().trim_start_matches('/');
+    let (token, as_film) = match path.split_once('/') {
+        Some((token, FILM)) => (token, true),
+        _ => (path, false),
+    };
+    let Some(entry) = shared.entry(token) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    drop(sources);
-    send(entry, request.headers(), head)
+    match opened(&entry, as_film).await {
+        Ok(bytes) => send(entry, bytes, request.headers(), head),
+        Err(error) => {
+            entry.failed(error);
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+    }
+}
+
+/// The source as it is or as a film, which a blocking thread opens.
+async fn opened(entry: &Arc<Entry>, as_film: bool) -> io::Result<Arc<dyn SourceBytes>> {
+    if !as_film {
+        return Ok(Arc::clone(&entry.bytes));
+    }
+    let entry = Arc::clone(entry);
+    let film = tokio::task::spawn_blocking(move || entry.film(&Stop::new())).await;
+    Ok(film.map_err(io::Error::other)?.map_err(io::Error::other)?)
 }
 
 /// Answers with what of the source is wanted.
-fn send(entry: Arc<Entry>, headers: &HeaderMap, head: bool) -> Response {
-    let len = entry.bytes.len();
+fn send(entry: Arc<Entry>, bytes: Arc<dyn SourceBytes>, headers: &HeaderMap, head: bool) -> Response {
+    let len = bytes.len();
     let (status, start, end) = match range::wanted(headers.get(header::RANGE), len) {
         Wanted::Everything => (StatusCode::OK, 0, len),
         Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
@@ -208,7 +269,7 @@ fn send(entry: Arc<Entry>, headers: &HeaderMap, head: bool) -> Response {
     let body = if head || start == end {
         Body::empty()
     } else {
-        Body::new(Streamed::start(entry, start, end))
+        Body::new(Streamed::start(entry, bytes, start, end))
     };
     let told = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
@@ -234,12 +295,16 @@ struct Streamed {
 }
 
 impl Streamed {
-    fn start(entry: Arc<Entry>, start: u64, end: u64) -> Self {
+    fn start(entry: Arc<Entry>, bytes: Arc<dyn SourceBytes>, start: u64, end: u64) -> Self {
         let (sender, chunks) = mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
             let mut at = start;
             while at < end {
-                let chunk = read_chunk(&entry, at, end);
+                let chunk = read_chunk(&*bytes, at, end).map_err(|error| {
+                    let kind = error.kind();
+                    entry.failed(error);
+                    kind.into()
+                });
                 let read = chunk.as_ref().map_or(0, Bytes::len) as u64;
                 if sender.blocking_send(chunk).is_err() || read == 0 {
                     return;
@@ -254,24 +319,19 @@ impl Streamed {
     }
 }
 
-/// The bytes from `at`, at most a chunk and never none. A failure is kept for whoever asks the [`ServedSource`].
-fn read_chunk(entry: &Entry, at: u64, end: u64) -> io::Result<Bytes> {
+/// The bytes from `at`, at most a chunk and never none.
+fn read_chunk(bytes: &dyn SourceBytes, at: u64, end: u64) -> io::Result<Bytes> {
     let mut buffer = vec![0; CHUNK.min(usize::try_from(end - at).unwrap_or(CHUNK))];
-    let error = match entry.bytes.read_at(at, &mut buffer) {
-        Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the source became shorter"),
-        Ok(read) => {
+    match bytes.read_at(at, &mut buffer)? {
+        0 => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the source became shorter",
+        )),
+        read => {
             buffer.truncate(read);
-            return Ok(buffer.into());
+            Ok(buffer.into())
         }
-        Err(error) => error,
-    };
-    let cut = Err(error.kind().into());
-    entry
-        .failure
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get_or_insert(error);
-    cut
+    }
 }
 
 impl HttpBody for Streamed {

@@ -5,6 +5,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 mod text;
+mod walk;
 
 use std::fmt;
 use std::path::Path;
@@ -13,6 +14,8 @@ use clearfleet_common::ErrorCode;
 
 use crate::media::serve::SourceBytes;
 use crate::{Error, Result};
+
+pub(in crate::media) use walk::{GifBlock, Walk};
 
 /// How many bytes are looked at.
 const HEAD: usize = 4096;

@@ -7,7 +7,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageError};
 
 use super::reader::{Failure, Reader, SourceReader};
 use super::survey::Survey;
-use super::{Metadata, Still, exif};
+use super::{Metadata, Still, exif, xmp};
 use crate::media::serve::SourceBytes;
 use crate::media::sniff::{self, Kind, Picture};
 use crate::media::within;
@@ -75,24 +75,37 @@ impl<'a> StillReader<'a> {
             Some(block) => exif::take_orientation(block),
             None => decoder.orientation().map_err(failed)?,
         };
+        // Damaged, it is as if it were not there; the survey has seen it.
+        let mut xmp = decoder.xmp_metadata().ok().flatten();
+        if let Some(packet) = &mut xmp {
+            xmp::set_upright(packet);
+        }
+        let turned = is_turned(orientation);
         // Only now: the decoder of TIFF would take its limit on pixels for one on profiles, and drop them in silence.
         decoder.set_limits(limits).map_err(failed)?;
         Ok(Self {
             decoder,
             opened,
+            metadata: Metadata {
+                icc,
+                exif,
+                xmp,
+                density: survey
+                    .density
+                    .map(|density| if turned { density.turned() } else { density }),
+            },
             survey,
-            metadata: Metadata { icc, exif },
             orientation,
         })
     }
 
     /// Width and height as the picture is shown.
     pub(crate) fn size(&self) -> (u32, u32) {
-        use Orientation as O;
         let (width, height) = self.decoder.dimensions();
-        match self.orientation {
-            O::Rotate90 | O::Rotate270 | O::Rotate90FlipH | O::Rotate270FlipH => (height, width),
-            O::NoTransforms | O::Rotate180 | O::FlipHorizontal | O::FlipVertical => (width, height),
+        if is_turned(self.orientation) {
+            (height, width)
+        } else {
+            (width, height)
         }
     }
 
@@ -119,6 +132,9 @@ impl<'a> StillReader<'a> {
         let mut notes: Vec<String> = survey.lost.iter().map(|what| format!("{what} is not kept")).collect();
         if survey.profile && metadata.icc.is_none() {
             notes.push("the colour profile is damaged or absurdly large and is not kept".to_owned());
+        }
+        if survey.xmp && metadata.xmp.is_none() {
+            notes.push("the XMP metadata is damaged or absurdly large and is not kept".to_owned());
         }
         if opened.moves {
             notes.push("the picture moves; the result is its first frame".to_owned());
@@ -228,6 +244,15 @@ impl<'a> Opened<'a> {
     fn damaged(&self, how: &str) -> Error {
         let error = Error::new(ErrorCode::InputDamaged, format!("the {} {how}", self.picture));
         error.with("bytes", self.source.len())
+    }
+}
+
+/// Whether width and height are exchanged.
+fn is_turned(orientation: Orientation) -> bool {
+    use Orientation as O;
+    match orientation {
+        O::Rotate90 | O::Rotate270 | O::Rotate90FlipH | O::Rotate270FlipH => true,
+        O::NoTransforms | O::Rotate180 | O::FlipHorizontal | O::FlipVertical => false,
     }
 }
 

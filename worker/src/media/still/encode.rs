@@ -1,11 +1,13 @@
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
 use clearfleet_common::ErrorCode;
-use image::codecs::{bmp::BmpEncoder, gif::GifEncoder, jpeg::JpegEncoder, png, tiff::TiffEncoder, webp::WebPEncoder};
+use image::codecs::{bmp::BmpEncoder, gif::GifEncoder};
 use image::{DynamicImage, ImageEncoder, ImageError};
 
 use super::decode::is_opaque;
+use super::density::{Density, Unit};
+use super::files::{Beside, JpegFile, PngFile, TiffFile, WebpFile};
 use super::{Metadata, StillFormat, exif};
 use crate::{Error, Result};
 
@@ -15,6 +17,8 @@ const WINDOW: usize = 256 << 10;
 const JPEG_EXIF: usize = 65_535 - 2 - 6;
 /// What 255 segments of a JPEG hold of a profile.
 const JPEG_ICC: usize = 255 * (65_535 - 2 - 14);
+/// Where a bitmap says how many pixels lie on a metre, across and down.
+const BMP_DENSITY: u64 = 38;
 /// How a GIF's palette is sought: from 1, which looks at every pixel, to 30. Small pictures have too few pixels to leave
 /// most of them out; 10 is what the `gif` crate itself takes.
 fn gif_speed(pixels: &DynamicImage) -> i32 {
@@ -61,15 +65,15 @@ pub(crate) fn encode(
         format,
         notes,
     };
+    let beside = job.beside();
     let encoded = match format {
-        StillFormat::Png => {
-            let (level, filter) = (png::CompressionType::Default, png::FilterType::Adaptive);
-            job.write(png::PngEncoder::new_with_quality(&mut output, level, filter))
-        }
-        StillFormat::Jpeg => job.write(JpegEncoder::new_with_quality(&mut output, quality)),
-        StillFormat::WebP => job.write(WebPEncoder::new_lossless(&mut output)),
-        StillFormat::Tiff => job.write(TiffEncoder::new(&mut output)),
-        StillFormat::Bmp => job.write(BmpEncoder::new(&mut output)),
+        StillFormat::Png => job.write(PngFile::new(&mut output, beside)),
+        StillFormat::Jpeg => job.write(JpegFile::new(&mut output, quality, beside)),
+        StillFormat::WebP => job.write(WebpFile::new(&mut output, beside)),
+        StillFormat::Tiff => job.write(TiffFile::new(&mut output, beside)),
+        StillFormat::Bmp => job
+            .write(BmpEncoder::new(&mut output))
+            .and_then(|()| Ok(set_bmp_density(&mut output, beside.density)?)),
         StillFormat::Gif => {
             let speed = gif_speed(&job.pixels);
             job.write(GifEncoder::new_with_speed(&mut output, speed))
@@ -85,6 +89,18 @@ pub(crate) fn encode(
         Some(kind) if written.is_err() => Err(Error::write("the picture", kind.into())),
         _ => written,
     }
+}
+
+/// Writes the density into a finished bitmap, whose encoder leaves it open.
+fn set_bmp_density(output: &mut (impl Write + Seek), density: Option<Density>) -> io::Result<()> {
+    let Some(density) = density.filter(|density| density.unit == Unit::Metre) else {
+        return Ok(());
+    };
+    output.seek(SeekFrom::Start(BMP_DENSITY))?;
+    for pixels in [density.x, density.y] {
+        output.write_all(&(pixels.round() as u32).to_le_bytes())?;
+    }
+    output.seek(SeekFrom::End(0)).map(drop)
 }
 
 /// An output that remembers how a write failed.
@@ -122,6 +138,27 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Takes what the format holds beside pixels, profile and EXIF, and notes what it does not hold.
+    fn beside(&mut self) -> Beside {
+        let format = self.format;
+        let fits = |xmp: &Vec<u8>| match format {
+            StillFormat::Jpeg => xmp.len() <= JpegFile::<io::Empty>::XMP,
+            StillFormat::Png => str::from_utf8(xmp).is_ok(),
+            other => other.holds_xmp(),
+        };
+        let (found, density) = (self.metadata.xmp.take(), self.metadata.density.take());
+        let there = found.is_some();
+        let xmp = found.filter(fits);
+        if there && xmp.is_none() {
+            self.notes.push(format!("{format} cannot hold the XMP metadata"));
+        }
+        if density.is_some() && !format.holds_density() {
+            self.notes
+                .push(format!("{format} is not told how many pixels lie on an inch"));
+        }
+        Beside { xmp, density }
+    }
+
     fn write(&mut self, mut encoder: impl ImageEncoder) -> Result<(), ImageError> {
         let format = self.format;
         let jpeg = format == StillFormat::Jpeg;

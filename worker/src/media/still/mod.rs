@@ -1,17 +1,21 @@
 //! Still pictures: read by what they are, written as asked, without ffmpeg.
 //!
 //! What a file declares is read first and checked against the limits, so that nothing is allocated for a picture that
-//! is too large; then the pixels are decoded and turned the way the picture is shown. The colour profile and EXIF travel
-//! along; what a result cannot hold of its source is said in notes.
+//! is too large; then the pixels are decoded and turned the way the picture is shown. The colour profile, EXIF, XMP and
+//! the density of the pixels travel along; what a result cannot hold of its source is said in notes.
 
 mod decode;
+mod density;
 mod encode;
 mod exif;
-mod reader;
+mod files;
+pub(in crate::media) mod reader;
 mod survey;
+mod xmp;
 
 use std::fmt;
 
+use self::density::Density;
 pub(crate) use decode::StillReader;
 pub(crate) use encode::{Written, encode};
 use image::DynamicImage;
@@ -19,13 +23,13 @@ use image::DynamicImage;
 /// What a result is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StillFormat {
-    /// PNG: lossless, 8 or 16 bits, alpha, colour profile, EXIF.
+    /// PNG: lossless, 8 or 16 bits, alpha, colour profile, EXIF, XMP, density.
     Png,
-    /// JPEG without chroma subsampling: 8 bits, no alpha; colour profile, EXIF.
+    /// JPEG without chroma subsampling: 8 bits, no alpha; colour profile, EXIF, XMP, density.
     Jpeg,
-    /// WebP, lossless: 8 bits, alpha, colour profile, EXIF; 16383 pixels on an edge.
+    /// WebP, lossless: 8 bits, alpha, colour profile, EXIF, XMP; 16383 pixels on an edge.
     WebP,
-    /// TIFF, uncompressed: 8 or 16 bits, alpha, colour profile.
+    /// TIFF, uncompressed: 8 or 16 bits, alpha, colour profile, XMP, density.
     Tiff,
     /// Windows bitmap: 8 bits, alpha.
     Bmp,
@@ -59,6 +63,14 @@ impl StillFormat {
     fn holds_sixteen_bits(self) -> bool {
         matches!(self, Self::Png | Self::Tiff)
     }
+
+    fn holds_xmp(self) -> bool {
+        matches!(self, Self::Png | Self::Jpeg | Self::WebP | Self::Tiff)
+    }
+
+    fn holds_density(self) -> bool {
+        matches!(self, Self::Png | Self::Jpeg | Self::Tiff | Self::Bmp)
+    }
 }
 
 impl fmt::Display for StillFormat {
@@ -85,10 +97,14 @@ pub(crate) struct Still {
 }
 
 /// What a picture file holds beside its pixels, and a result may hold too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Metadata {
     /// The ICC colour profile.
     pub(crate) icc: Option<Vec<u8>>,
     /// The EXIF block, from its byte order mark on, with an orientation of 1.
     pub(crate) exif: Option<Vec<u8>>,
+    /// The XMP packet, with an orientation of 1.
+    pub(crate) xmp: Option<Vec<u8>>,
+    /// How densely the pixels lie.
+    pub(crate) density: Option<Density>,
 }

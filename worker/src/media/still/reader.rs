@@ -10,13 +10,13 @@ use crate::media::serve::SourceBytes;
 const WINDOW: usize = 256 << 10;
 
 /// A source as the decoders want it: read in order, with seeks.
-pub(super) type Reader<'a> = BufReader<SourceReader<'a>>;
+pub(in crate::media) type Reader<'a> = BufReader<SourceReader<'a>>;
 
 /// Reads a source up to an end that may lie before the source's own.
 ///
 /// Decoders wrap the errors of what they read, or swallow them; so the first is kept here, to tell a source that cannot
 /// be read from a picture that is damaged.
-pub(super) struct SourceReader<'a> {
+pub(in crate::media) struct SourceReader<'a> {
     source: &'a dyn SourceBytes,
     stop: &'a Stop,
     at: u64,
@@ -25,10 +25,10 @@ pub(super) struct SourceReader<'a> {
 }
 
 /// The first error of a source that could not be read.
-pub(super) type Failure = Rc<RefCell<Option<io::Error>>>;
+pub(in crate::media) type Failure = Rc<RefCell<Option<io::Error>>>;
 
 impl<'a> SourceReader<'a> {
-    pub(super) fn buffered(source: &'a dyn SourceBytes, stop: &'a Stop, failure: &Failure) -> Reader<'a> {
+    pub(in crate::media) fn buffered(source: &'a dyn SourceBytes, stop: &'a Stop, failure: &Failure) -> Reader<'a> {
         let reader = Self {
             source,
             stop,
@@ -79,14 +79,14 @@ impl Seek for SourceReader<'_> {
 }
 
 /// Reads exactly `N` bytes.
-pub(super) fn take<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {
+pub(in crate::media) fn take<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     reader.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Goes on by `bytes`; within what is buffered already, nothing is read again.
-pub(super) fn skip(reader: &mut Reader<'_>, bytes: u64) -> io::Result<()> {
+pub(in crate::media) fn skip(reader: &mut Reader<'_>, bytes: u64) -> io::Result<()> {
     reader.seek_relative(i64::try_from(bytes).map_err(|_| io::ErrorKind::UnexpectedEof)?)
 }
 

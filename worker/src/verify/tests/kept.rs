@@ -232,7 +232,13 @@ fn an_animated_picture_as_video_is_held_against_what_it_shows() {
     );
     differs(&folder.verify("source.gif", "result.mp4"), &[]);
     folder.ffmpeg("-i source.gif -vf scale=192:128 -plays 0 -f apng result.png");
-    differs(&folder.verify("source.gif", "result.png"), &[]);
+    let report = folder.verify("source.gif", "result.png");
+    differs(&report, &[]);
+    assert_eq!(check(&report, "repeats").found, "for ever");
+    folder.ffmpeg("-i source.gif -vf scale=192:128 -plays 3 -f apng result.png");
+    let report = folder.verify("source.gif", "result.png");
+    differs(&report, &["repeats"]);
+    assert_eq!(check(&report, "repeats").found, "3 times");
 }
 
 #[test]

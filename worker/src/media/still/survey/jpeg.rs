@@ -1,6 +1,7 @@
 use std::io::{self, Seek};
 
-use super::{IPTC, PICTURES, Survey, XMP};
+use super::{IPTC, PICTURES, Survey};
+use crate::media::still::density::Density;
 use crate::media::still::reader::{Reader, skip, skip_to, take};
 
 /// Bytes that a file may have before its pixels, and beside them.
@@ -59,11 +60,23 @@ fn segment(marker: u8, reader: &mut Reader<'_>, survey: &mut Survey) -> io::Resu
                 .get_mut()
                 .end_at(HEADROOM + PIXEL_BYTES * u64::from(width) * u64::from(height));
         }
+        0xe0 if left >= 12 => {
+            let head: [u8; 12] = take(reader)?;
+            left -= 12;
+            if let [b'J', b'F', b'I', b'F', 0, _, _, unit, a, b, c, d] = head {
+                let (x, y) = (u16::from_be_bytes([a, b]).into(), u16::from_be_bytes([c, d]).into());
+                survey.density = match unit {
+                    1 => Density::inches(x, y),
+                    2 => Density::metres(100.0 * x, 100.0 * y),
+                    _ => Density::ratio(x, y),
+                };
+            }
+        }
         0xe1 | 0xe2 | 0xed if left >= 12 => {
             let head: [u8; 12] = take(reader)?;
             left -= 12;
             match &head {
-                b"http://ns.ad" => survey.loses(XMP),
+                b"http://ns.ad" => survey.xmp = true,
                 b"Photoshop 3." => survey.loses(IPTC),
                 b"ICC_PROFILE\0" => survey.profile = true,
                 [b'M', b'P', b'F', 0, ..] => survey.loses(PICTURES),

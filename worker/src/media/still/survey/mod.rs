@@ -9,11 +9,12 @@ mod tiff;
 
 use std::io;
 
+use super::density::Density;
 use super::reader::{Reader, skip, take};
 use crate::media::sniff::Picture;
 
 /// What the headers say.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Survey {
     /// Width and height as stored, where the headers get as far.
     pub(super) size: Option<(u32, u32)>,
@@ -23,6 +24,10 @@ pub(super) struct Survey {
     pub(super) unsupported: Option<&'static str>,
     /// Whether there is a colour profile, readable or not.
     pub(super) profile: bool,
+    /// Whether there is XMP, readable or not.
+    pub(super) xmp: bool,
+    /// How densely the pixels lie, before the picture is turned.
+    pub(super) density: Option<Density>,
     /// EXIF that the decoder does not find.
     pub(super) exif: Option<Vec<u8>>,
     /// Where the picture ends, if the format says it and the end is there. The file may go on.
@@ -56,7 +61,6 @@ impl Survey {
     }
 }
 
-const XMP: &str = "the XMP metadata";
 const IPTC: &str = "the IPTC metadata";
 const TEXT: &str = "the text that it carries";
 const PICTURES: &str = "the further pictures in the file";
@@ -78,6 +82,10 @@ fn bmp(reader: &mut Reader<'_>, survey: &mut Survey) -> io::Result<()> {
         let (width, height) = (i32::from_le_bytes(take(reader)?), i32::from_le_bytes(take(reader)?));
         // A negative height only means that the first row is at the top; a negative width means nothing.
         survey.size = u32::try_from(width).ok().map(|w| (w, height.unsigned_abs()));
+        // Planes, bits, compression, bytes of the picture.
+        skip(reader, 2 + 2 + 4 + 4)?;
+        let (x, y) = (u32::from_le_bytes(take(reader)?), u32::from_le_bytes(take(reader)?));
+        survey.density = Density::metres(x.into(), y.into());
     }
     Ok(())
 }
@@ -95,7 +103,7 @@ fn webp(reader: &mut Reader<'_>, survey: &mut Survey) -> io::Result<()> {
                 survey.size = Some((edge([a, b, c]), edge([d, e, f])));
                 left -= 10;
             }
-            b"XMP " => survey.loses(XMP),
+            b"XMP " => survey.xmp = true,
             b"ICCP" => survey.profile = true,
             _ => {}
         }

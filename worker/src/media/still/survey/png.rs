@@ -1,6 +1,7 @@
 use std::io::{self, Read};
 
-use super::{IPTC, Survey, TEXT, XMP};
+use super::{IPTC, Survey, TEXT};
+use crate::media::still::density::Density;
 use crate::media::still::reader::{Reader, skip, take};
 
 /// Bytes that an EXIF block after the pixels may have.
@@ -49,14 +50,22 @@ fn walk(reader: &mut Reader<'_>, survey: &mut Survey, colours: &mut Colours) -> 
                 left = 0;
             }
             b"tEXt" | b"zTXt" | b"iTXt" if length >= 17 => {
-                survey.loses(match &take::<17>(reader)? {
-                    b"XML:com.adobe.xmp" => XMP,
-                    b"Raw profile type " => IPTC,
-                    _ => TEXT,
-                });
+                match &take::<17>(reader)? {
+                    b"XML:com.adobe.xmp" => survey.xmp = true,
+                    b"Raw profile type " => survey.loses(IPTC),
+                    _ => survey.loses(TEXT),
+                }
                 left -= 17;
             }
             b"tEXt" | b"zTXt" | b"iTXt" => survey.loses(TEXT),
+            b"pHYs" if length == 9 => {
+                let (x, y) = (u32::from_be_bytes(take(reader)?), u32::from_be_bytes(take(reader)?));
+                survey.density = match take(reader)? {
+                    [1] => Density::metres(x.into(), y.into()),
+                    _ => Density::ratio(x.into(), y.into()),
+                };
+                left = 0;
+            }
             b"iCCP" => (survey.profile, colours.kept) = (true, true),
             b"sRGB" => colours.kept = true,
             b"cICP" if length == 4 => {

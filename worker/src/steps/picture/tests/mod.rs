@@ -1,4 +1,7 @@
+mod alpha;
+mod beside;
 mod formats;
+mod imagemagick;
 mod metadata;
 mod refused;
 mod shared;
