@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -23,6 +23,8 @@ pub(super) struct File {
     path: PathBuf,
     streams: Vec<Value>,
     chapters: usize,
+    /// Streams whose packets have something beside them.
+    with_additions: BTreeSet<u64>,
     /// Packets of each stream: times in seconds, where they have one, and sizes.
     packets: BTreeMap<u64, Vec<(Option<f64>, u64)>>,
 }
@@ -44,8 +46,13 @@ impl File {
         let said = probe(path, &["-show_streams", "-show_chapters", "-show_packets"]);
         let list = |name: &str| said[name].as_array().cloned().unwrap_or_default();
         let mut packets: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+        let mut with_additions = BTreeSet::new();
         for packet in list("packets") {
             let index = packet["stream_index"].as_u64().unwrap_or_default();
+            let mut beside = packet["side_data_list"].as_array().into_iter().flatten();
+            if beside.any(|data| data["side_data_type"] == "Matroska BlockAdditional") {
+                with_additions.insert(index);
+            }
             packets.entry(index).or_default().push((
                 number(&packet, "pts_time"),
                 number(&packet, "size").unwrap_or_default() as u64,
@@ -55,6 +62,7 @@ impl File {
             path: path.to_owned(),
             streams: list("streams"),
             chapters: list("chapters").len(),
+            with_additions,
             packets,
         }
     }
@@ -87,6 +95,13 @@ impl File {
 
     pub(super) fn streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// Whether a stream has transparent parts: by its samples or, as WebM has it, beside them.
+    pub(super) fn is_transparent(&self, stream: &Value) -> bool {
+        let format = stream["pix_fmt"].as_str().unwrap_or_default();
+        let with_alpha = ["rgba", "bgra", "argb", "abgr", "gbrap", "yuva", "ya8", "ya16"];
+        self.with_additions.contains(&index(stream)) || with_alpha.iter().any(|name| format.starts_with(name))
     }
 
     /// Streams that notes say are left out.
@@ -189,17 +204,7 @@ pub(super) fn colour(own: &Value, found: &Value, notes: &[String]) -> Vec<String
         before.is_some() && before != beside(found, kind) && !named(kind)
     });
     differs.extend(side_data.map(str::to_owned));
-    if transparent(own) && !transparent(found) && !named("transparency") {
-        differs.push("transparency".to_owned());
-    }
     differs
-}
-
-/// Whether a stream has alpha, by its samples or, as WebM has it, beside them.
-fn transparent(stream: &Value) -> bool {
-    let format = stream["pix_fmt"].as_str().unwrap_or_default();
-    let with_alpha = ["rgba", "bgra", "argb", "abgr", "gbrap", "yuva", "ya8", "ya16"];
-    stream["tags"]["alpha_mode"] == "1" || with_alpha.iter().any(|name| format.starts_with(name))
 }
 
 /// What of size, shape of a pixel, and turn is not what a result of twice the size has.

@@ -51,6 +51,11 @@ impl Row {
             .fold(0.0, f64::max);
         let named = own.named(notes);
         let (first_before, first_after) = (before.seconds(0), after.seconds(0));
+        let mut colour = file::colour(video, enlarged, notes);
+        let alpha_is_named = notes.iter().any(|note| note.contains("transparency"));
+        if own.is_transparent(video) && !found.is_transparent(enlarged) && !alpha_is_named {
+            colour.push("transparency".to_owned());
+        }
         let sound = own
             .sound(first_before, &named)
             .into_iter()
@@ -62,7 +67,7 @@ impl Row {
             pts: (pts, tick),
             sound: sound.map(|(a, b)| a.difference(&b)).reduce(f64::max),
             streams: (own.streams(), found.streams(), named.len()),
-            colour: file::colour(video, enlarged, notes),
+            colour,
             shape: file::shape(video, enlarged, notes),
             duration: (before.lasts() - after.lasts()).abs(),
             frame,

@@ -215,7 +215,8 @@ impl DecodeOrder {
     /// The moments in seconds to decode from, the best first; nothing is the beginning of the source.
     fn places(&self) -> Vec<Option<f64>> {
         if self.first {
-            return vec![None];
+            // Twice: a decoder that the system killed is replaced.
+            return vec![None; 2];
         }
         let Plan { video, demuxer, .. } = &*self.plan;
         let starts = self.slice.starts();

@@ -118,7 +118,7 @@ pub(crate) fn working_format(source: &str, alpha: bool) -> (Working, Option<Stri
     }
     let chosen = closest(wanted, keep_alpha);
     let mut lost = Vec::new();
-    if found.is_none() {
+    if found.is_none() || has_rare_chroma(source) {
         lost.push(format!("{source} is read as {}", chosen.name));
     }
     if wanted.bits > chosen.samples.bits {
@@ -128,6 +128,13 @@ pub(crate) fn working_format(source: &str, alpha: bool) -> (Working, Option<Stri
         lost.push("transparency is left out".to_owned());
     }
     (chosen, (!lost.is_empty()).then(|| lost.join("; ")))
+}
+
+/// Whether chroma is spaced as in no working format: it is resampled to that of luma.
+fn has_rare_chroma(source: &str) -> bool {
+    ["410", "411", "440"]
+        .iter()
+        .any(|grid| source.starts_with("yuv") && source.contains(grid))
 }
 
 /// The format with the planes of `wanted` and the nearest bits that there are.
@@ -288,6 +295,7 @@ mod tests {
         assert_eq!(lost("rgb48be", true), "16 bits become 12");
         assert_eq!(lost("yuva420p", false), "transparency is left out");
         assert_eq!(lost("xyz12le", true), "xyz12le is read as yuv444p12le");
+        assert_eq!(lost("yuvj411p", false), "yuvj411p is read as yuv444p");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod plan;
 mod progress;
 mod reuse;
 mod store;
+mod stretch;
 mod upscale;
 
 use std::sync::Arc;

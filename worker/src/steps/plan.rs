@@ -5,7 +5,7 @@ use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Deadlines;
 use clearfleet_common::job::{
     Container, EncodeSettings, EncoderSpec, FORMAT_VERSION, Filters, FrameRange, Ledger, LedgerSlice, Plan,
-    PlannedVideo, Rational, Retouch, Retouched, SourceIdentity, Stretch, Target,
+    PlannedVideo, Rational, Retouch, SourceIdentity, Stretch, Target,
 };
 use clearfleet_common::storage::ObjectKey;
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ use super::draft::{Draft, draft};
 use super::reuse::Earlier;
 use super::store::Created;
 use super::upscale::{read_json, write_json};
-use super::{JobContext, hex};
+use super::{JobContext, hex, stretch};
 use crate::media::input::{self, VideoInput};
 use crate::media::ledger;
 use crate::media::probe::{Probe, StreamInfo, hdr};
@@ -82,8 +82,8 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
     let mut draft = draft(stream, &hdr(&video, &job.stop)?, request, &job.limits)?;
     let whole = make_ledger(job, &video, request)?;
     let first = whole.pts()[0];
-    let ledger = stretch(whole, &request.stretch)?;
-    draft.video.retouched = retouched(&request.retouches, first, &ledger);
+    let ledger = stretch::cut(whole, &request.stretch)?;
+    draft.video.retouched = stretch::retouched(&request.retouches, first, &ledger);
     write(job, probe, request, draft, &ledger)
 }
 
@@ -112,7 +112,7 @@ pub fn plan_preview(
     let from = request.stretch.start.unwrap_or(0.0);
     let ledger = ledger::decode_some(&video, from, frames.min(fit), &job.stop, PREVIEW_DEADLINE)?;
     let first = stream.start_pts.unwrap_or(0);
-    draft.video.retouched = retouched(&request.retouches, first, &ledger);
+    draft.video.retouched = stretch::retouched(&request.retouches, first, &ledger);
     write(job, probe, request, draft, &ledger)
 }
 
@@ -272,40 +272,6 @@ fn make_ledger(job: &JobContext, video: &VideoInput<'_>, request: &PlanRequest) 
     }
 }
 
-/// The frames that start in the stretch; its moments count from the first frame.
-fn stretch(whole: Ledger, stretch: &Stretch) -> Result<Ledger> {
-    if stretch.is_whole() {
-        return Ok(whole);
-    }
-    let first = whole.pts()[0];
-    let (from, until) = ticks(stretch, first, &whole);
-    whole.stretch(from, until).ok_or_else(|| {
-        let length = whole.time_base().seconds(whole.end() - first);
-        let message = format!("no frame starts in the stretch asked for; the video lasts {length:.3} s");
-        Error::new(ErrorCode::StretchEmpty, message).with("seconds", length)
-    })
-}
-
-/// The ticks of a stretch, whose moments count from the video's `first` tick.
-fn ticks(stretch: &Stretch, first: i64, ledger: &Ledger) -> (i64, i64) {
-    let tick = |seconds: f64| first.saturating_add((seconds / ledger.time_base().seconds(1)).ceil() as i64);
-    (stretch.start.map_or(i64::MIN, tick), stretch.end.map_or(i64::MAX, tick))
-}
-
-/// The frames of retouches; of one that has none here, nothing.
-fn retouched(retouches: &[Retouch], first: i64, ledger: &Ledger) -> Vec<Retouched> {
-    let frames = |retouch: &Retouch| {
-        let (from, until) = ticks(&retouch.stretch, first, ledger);
-        ledger.frames_in(from, until)
-    };
-    let frames_and_filters = retouches
-        .iter()
-        .filter_map(|retouch| Some((frames(retouch)?, retouch.filters)));
-    frames_and_filters
-        .map(|(frames, filters)| Retouched { frames, filters })
-        .collect()
-}
-
 /// Fills in what depends on the frames' times.
 fn timed(mut video: PlannedVideo, ledger: &Ledger, stretch: &Stretch, reorder: u32) -> PlannedVideo {
     let pts = ledger.pts();
@@ -366,8 +332,6 @@ pub(crate) fn pipeline_digest(engine: &str, demuxer: &str, video: &PlannedVideo,
 
 #[cfg(test)]
 mod tests {
-    use clearfleet_common::job::TimeBase;
-
     use super::*;
 
     #[test]
@@ -383,30 +347,5 @@ mod tests {
     fn rates_are_fractions() {
         assert_eq!(rational_rate(29.97), Rational::new(29_970, 1000));
         assert_eq!(rational_rate(0.0), Rational::new(1, 1000));
-    }
-
-    #[test]
-    fn a_stretch_counts_from_the_first_frame() {
-        let base = TimeBase::new(1, 1000).unwrap();
-        let whole = Ledger::new(base, vec![500, 540, 580, 620], 660).unwrap();
-        let part = stretch(
-            whole.clone(),
-            &Stretch {
-                start: Some(0.04),
-                end: Some(0.08),
-            },
-        )
-        .unwrap();
-        assert_eq!((part.pts(), part.end()), (&[540][..], 580));
-        let beyond = stretch(
-            whole,
-            &Stretch {
-                start: Some(9.0),
-                end: None,
-            },
-        )
-        .unwrap_err();
-        assert_eq!(beyond.code(), ErrorCode::StretchEmpty);
-        assert!(beyond.to_string().contains("lasts 0.160 s"));
     }
 }
