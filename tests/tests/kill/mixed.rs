@@ -83,6 +83,7 @@ impl Run {
         let batches = |submission: &Submission| match submission.file.file_stem().and_then(|name| name.to_str()) {
             Some("long") => 10,
             Some("short") => 3,
+            Some("animation") => 2,
             _ => 1,
         };
         let planned: usize = self.submissions.values().map(batches).sum();
