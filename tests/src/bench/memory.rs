@@ -8,21 +8,25 @@ use serde_json::json;
 use super::Bench;
 use super::machine::{GIB, MIB, Peak};
 use super::report::{Figure, Goal, Report};
-use super::sources::expect_png;
+use super::sources::{Pace, expect_png};
+
+/// A film of 172,800 frames takes this long at most.
+const LONG_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// The network at 8000x6000 takes this long at most.
 const SLOW_DEADLINE: Duration = Duration::from_secs(3 * 3600);
 
-/// Peak memory for a long clip over that for a short one of the same size.
+/// Peak memory for a long film over that for a short one of the same size.
 pub(super) fn long_vs_short(bench: &Bench, report: &Report) -> Result<()> {
-    let (long, short) = (bench.pick(20_000, 3000), 200);
+    let (long, short) = (bench.pick(172_800, 6000), 1200);
     let mut peaks = [Peak::default(); 2];
     for (peak, frames) in peaks.iter_mut().zip([long, short]) {
-        let source = bench.sources.clip((160, 90), frames)?;
+        let source = bench.sources.film((160, 90), frames, Pace::Uneven)?;
         let result = bench.result("memory.mp4")?;
-        // Batches of one length: both clips have two at a time in the works.
-        let arguments = "--engine bicubic --scale 2 --preset ultrafast --batch-frames 100";
-        let run = bench.upscale(&source, &result, arguments).watching_memory().run()?;
+        // Batches of one length: both films have two at a time in the works.
+        let arguments = "--engine bicubic --scale 2 --preset ultrafast --batch-frames 300";
+        let call = bench.upscale(&source, &result, arguments).watching_memory();
+        let run = call.deadline(LONG_DEADLINE).run()?;
         run.expect_frames(frames)?;
         *peak = run.peak;
     }
@@ -31,7 +35,7 @@ pub(super) fn long_vs_short(bench: &Bench, report: &Report) -> Result<()> {
         Figure {
             name,
             value: long_bytes / short_bytes,
-            unit: "peak memory over that of the short clip",
+            unit: "peak memory over that of the short film",
             goal,
             details: json!({
                 "frames": long,

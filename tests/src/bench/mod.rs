@@ -31,7 +31,7 @@ pub(crate) struct Benchmark {
 }
 
 /// All there is of one program, in the order it is measured in.
-pub(crate) const BENCHMARKS: [Benchmark; 10] = [
+pub(crate) const BENCHMARKS: [Benchmark; 11] = [
     Benchmark {
         name: "pipeline_overhead_wait",
         measure: pipeline::overhead_wait,
@@ -55,6 +55,10 @@ pub(crate) const BENCHMARKS: [Benchmark; 10] = [
     Benchmark {
         name: "planning_share",
         measure: planning::share,
+    },
+    Benchmark {
+        name: "plan_and_ledgers",
+        measure: planning::size,
     },
     Benchmark {
         name: "service_upload",

@@ -10,6 +10,18 @@ use super::process::{Call, count_frames};
 /// Frames a second of every clip.
 const RATE: u32 = 30;
 
+/// Frames of what a film repeats.
+const REPEATED: u32 = 300;
+
+/// How the frames of a film follow one another.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// All as far apart.
+    Even,
+    /// Each at another distance, as telephones make them.
+    Uneven,
+}
+
 /// Makes sources in a folder.
 pub(super) struct Sources {
     folder: PathBuf,
@@ -49,6 +61,42 @@ impl Sources {
                 "-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-pix_fmt", "yuv420p",
             ])
             .args(["-c:a", "aac", "-b:a", "96k"])
+            .arg(&path)
+            .run()
+            .context("the source")?;
+        let found = count_frames(&path)?;
+        ensure!(found == frames, "the source has {found} frames in place of {frames}");
+        Ok(path)
+    }
+
+    /// A film without sound, in MP4: ten seconds over and over. `frames` is a multiple of theirs.
+    pub(super) fn film(&self, (width, height): (u32, u32), frames: u32, pace: Pace) -> Result<PathBuf> {
+        let path = self.folder.join(format!("film-{width}x{height}-{frames}-{pace:?}.mp4"));
+        if path.exists() {
+            return Ok(path);
+        }
+        let picture = format!("testsrc2=size={width}x{height}:rate={RATE},noise=alls=2:allf=t");
+        let times = match pace {
+            Pace::Even => "N*3000",
+            Pace::Uneven => "(N+0.4*random(1))*3000",
+        };
+        let part = self.folder.join("part.mp4");
+        Call::ffmpeg()
+            .args(["-f", "lavfi", "-i", &picture, "-frames:v", &REPEATED.to_string()])
+            .args(["-vf", &format!("settb=1/90000,setpts='{times}'")])
+            .args(["-fps_mode", "passthrough", "-enc_time_base", "1/90000"])
+            .args([
+                "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p",
+            ])
+            .args(["-video_track_timescale", "90000"])
+            .arg(&part)
+            .run()
+            .context("the source")?;
+        let more = frames / REPEATED - 1;
+        Call::ffmpeg()
+            .args(["-stream_loop", &more.to_string(), "-i"])
+            .arg(&part)
+            .args(["-c", "copy"])
             .arg(&path)
             .run()
             .context("the source")?;
