@@ -8,6 +8,7 @@ mod code;
 pub mod config;
 pub mod job;
 mod journal;
+pub mod mp4;
 pub mod queue;
 pub mod schedule;
 mod shutdown;

@@ -27,6 +27,8 @@ pub struct HttpConfig {
     pub body_rate: u64,
     /// How long a request waits for a verification that is under way before it is told to ask again.
     pub verification_wait: Duration,
+    /// How long a request for a part of a stream waits for it to be made before it is told to ask again.
+    pub segment_wait: Duration,
     /// The pools of workers that jobs may ask for; the first is that of jobs that name none.
     pub classes: Vec<ClassName>,
     /// Whom webhooks may be sent to.
@@ -84,6 +86,7 @@ impl Default for HttpConfig {
             body_idle: Duration::from_secs(30),
             body_rate: 1024,
             verification_wait: Duration::from_secs(25),
+            segment_wait: Duration::from_secs(20),
             classes: vec![ClassName::default()],
             webhooks: Reach::Public,
             places: Vec::new(),

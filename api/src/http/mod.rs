@@ -21,11 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{ControlMessage, Event, JobId, OwnerId, Record, State};
 use clearfleet_common::queue::{Queue, QueueName};
 use clearfleet_common::storage::Storage;
 use clearfleet_common::telemetry::Families;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -42,6 +43,9 @@ pub use view::{
 use crate::owners::{Keys, Quota, Quotas, Space};
 use crate::records::Records;
 use crate::webhooks::HookSecrets;
+
+/// When to ask again where too many streams are open.
+const STREAM_AGAIN: Duration = Duration::from_secs(15);
 
 /// How long the queue may take for a hint.
 const HINT: Duration = Duration::from_secs(5);
@@ -167,6 +171,17 @@ impl AppState {
     /// The metrics of this process.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// A place among the requests that may stay open until something happens.
+    ///
+    /// # Errors
+    /// `unavailable` where there is none.
+    fn turn_to_wait(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let problem = Problem::new(ErrorCode::Unavailable, "too many streams are open");
+            problem.retry_after(STREAM_AGAIN)
+        })
     }
 
     /// Waits until every hint that was begun is given, or has failed.

@@ -236,6 +236,8 @@ pub struct LinksView {
     pub events: String,
     /// The source; null where it is not kept here any more.
     pub source: Option<String>,
+    /// A playlist to watch the video by, while it is made too; null where it is not planned yet or no player shows it.
+    pub stream: Option<String>,
     /// The result; null where there is none.
     pub result: Option<String>,
 }
@@ -424,6 +426,7 @@ impl LinksView {
         Self {
             events: format!("{itself}/events"),
             source: kept.then(|| format!("{itself}/source")),
+            stream: (kept && record.is_streamed()).then(|| format!("{itself}/stream.m3u8")),
             result: record
                 .result
                 .as_ref()

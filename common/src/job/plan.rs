@@ -24,6 +24,9 @@ pub struct Plan {
     pub until: Option<i64>,
     /// Batches in order; together every frame once.
     pub batches: Vec<FrameRange>,
+    /// When each batch starts, in ticks of the source's clock, and when the last ends; nothing in plans of older builds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<i64>,
     /// How long a batch is expected to take, in seconds: ten times this is its deadline.
     pub batch_seconds: f64,
     /// Engine, model and encoder: results of equal digests are equal.
@@ -94,6 +97,14 @@ pub struct PlannedVideo {
     /// Frames to which something else is done; a later range goes before those before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retouched: Vec<Retouched>,
+}
+
+impl Plan {
+    /// Seconds that a batch is shown; nothing where the plan does not say or has no such batch.
+    pub fn shown_seconds(&self, batch: usize) -> Option<f64> {
+        let ticks = self.times.get(batch + 1)? - self.times.get(batch)?;
+        Some(self.video.time_base.seconds(ticks))
+    }
 }
 
 impl PlannedVideo {

@@ -231,6 +231,17 @@ impl Record {
         }
     }
 
+    /// Whether the plan's segments may be watched: those of a video, as long as they are kept. Some codecs no player shows in
+    /// segments; the plan tells.
+    pub fn is_streamed(&self) -> bool {
+        let is_film = |plan: &PlanSummary| {
+            plan.format
+                .container()
+                .is_some_and(|container| !container.is_animation())
+        };
+        self.segments_gone.is_none() && self.request.preview.is_none() && self.plan.as_ref().is_some_and(is_film)
+    }
+
     /// The command that the scheduler has not carried out yet.
     pub fn pending(&self) -> Option<Command> {
         self.unheard().map(|wanted| wanted.command)

@@ -10,6 +10,7 @@ mod preview;
 mod restart;
 mod results;
 mod retention;
+mod stream;
 mod submit;
 mod traces;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! HDR10's static metadata as encoders and containers take it.
+//! HDR10's static metadata as encoders take it.
 
 use clearfleet_common::job::{Codec, ContentLight, Hdr10, MasteringDisplay};
 
@@ -38,25 +38,4 @@ fn in_units(display: &MasteringDisplay) -> String {
     let [red, green, blue] = display.primaries.map(point);
     let (most, least) = (luminance(display.max_luminance), luminance(display.min_luminance));
     format!("G{green}B{blue}R{red}WP{}L({most:.4},{least:.4})", point(display.white))
-}
-
-/// The boxes `mdcv` and `clli` for the sample entry of an MP4.
-pub(crate) fn boxes(hdr10: &Hdr10) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(display) = &hdr10.mastering {
-        bytes.extend(32u32.to_be_bytes());
-        bytes.extend(b"mdcv");
-        let [red, green, blue] = display.primaries;
-        for (x, y) in [green, blue, red, display.white] {
-            bytes.extend([x.to_be_bytes(), y.to_be_bytes()].concat());
-        }
-        bytes.extend(display.max_luminance.to_be_bytes());
-        bytes.extend(display.min_luminance.to_be_bytes());
-    }
-    if let Some(light) = &hdr10.light {
-        bytes.extend(12u32.to_be_bytes());
-        bytes.extend(b"clli");
-        bytes.extend([light.max_content.to_be_bytes(), light.max_average.to_be_bytes()].concat());
-    }
-    bytes
 }

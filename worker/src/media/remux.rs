@@ -6,10 +6,11 @@ use std::process::{ChildStdin, ChildStdout};
 use std::time::Duration;
 
 use clearfleet_common::job::{Container, Plan, PlannedVideo, SegmentKind};
+use clearfleet_common::mp4::Additions;
 use clearfleet_common::{ErrorCode, Stop};
 
 use super::cover::Cover;
-use super::fragment::{Additions, Joined};
+use super::fragment::Joined;
 use super::nut::{NutReader, NutWriter};
 use super::process::{Confinement, Launch, Program, Report};
 use super::serve::ServedSource;

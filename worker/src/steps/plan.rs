@@ -159,6 +159,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     let lead = lead(&video, &encoder);
     let per_batch = agreed(job, ledger, per_batch, lead)?;
     let whole_video = request.stretch.is_whole();
+    let batches: Vec<FrameRange> = ledger.range().batches(per_batch).collect();
     let plan = Plan {
         version: FORMAT_VERSION,
         source: request.source.clone(),
@@ -168,7 +169,8 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         batch_seconds: per_batch as f64 * pixels(video.target_size) / request.pixels_per_second,
         pipeline: pipeline_digest(&request.engine, probe.demuxer, &video, &encoder),
         container: request.encode.container,
-        batches: ledger.range().batches(per_batch).collect(),
+        times: times(ledger, &batches),
+        batches,
         video,
         encoder,
         notes,
@@ -187,6 +189,15 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     let stored = job.store.get(ObjectKey::Plan(job.key))?;
     let gone = || Error::internal("a plan was deleted while it was made");
     Ok(Arc::new(read_json(&stored.ok_or_else(gone)?, "plan")?))
+}
+
+/// When each batch starts, and when the last ends.
+fn times(ledger: &Ledger, batches: &[FrameRange]) -> Vec<i64> {
+    let first = ledger.range().start();
+    let starts = batches
+        .iter()
+        .map(|batch| ledger.pts()[(batch.start() - first) as usize]);
+    starts.chain([ledger.end()]).collect()
 }
 
 /// Frames before a batch whose times it needs: those that an encoder reorders, and the one that a deinterlacer looks back

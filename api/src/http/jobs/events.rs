@@ -11,7 +11,6 @@ use axum::extract::State as Extracted;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{JobId, OwnerId};
 use clearfleet_common::storage::Digest;
 use futures::Stream;
@@ -166,14 +165,10 @@ struct Open {
 
 impl Open {
     fn new(state: &AppState) -> Result<Self, Problem> {
-        let turn = Arc::clone(&state.streams).try_acquire_owned().map_err(|_| {
-            let problem = Problem::new(ErrorCode::Unavailable, "too many streams of events are open");
-            problem.retry_after(KEPT_ALIVE)
-        })?;
         Ok(Self {
+            _turn: state.turn_to_wait()?,
             _counted: state.metrics.stream(),
             state: state.clone(),
-            _turn: turn,
         })
     }
 

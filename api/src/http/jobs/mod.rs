@@ -13,6 +13,7 @@ mod range;
 mod read;
 mod request;
 mod sniff;
+mod stream;
 mod upload;
 mod verification;
 
@@ -40,6 +41,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(objects::result))
         .routes(routes!(objects::thumbnail))
         .routes(routes!(objects::pair))
+        .routes(routes!(stream::stream))
+        .routes(routes!(stream::part))
         .routes(routes!(verification::verification))
         .routes(routes!(command::cancel))
         .routes(routes!(command::pause))

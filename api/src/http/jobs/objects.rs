@@ -185,7 +185,7 @@ async fn found(state: &AppState, key: String) -> Result<Option<Found>, Problem> 
     }))
 }
 
-fn not_yet(record: &Record, what: &str) -> Problem {
+pub(super) fn not_yet(record: &Record, what: &str) -> Problem {
     let state = record.apparent_state().unwrap_or(record.state);
     let detail = match state {
         state if state.is_ended() => format!("the job is {state} and has not made {what}"),
@@ -194,7 +194,7 @@ fn not_yet(record: &Record, what: &str) -> Problem {
     Problem::new(ErrorCode::NotReady, detail).with("state", state)
 }
 
-fn must_be_kept(record: &Record) -> Result<(), Problem> {
+pub(super) fn must_be_kept(record: &Record) -> Result<(), Problem> {
     if record.state == State::Expired {
         let detail = "source and result were deleted after their time";
         return Err(Problem::new(ErrorCode::Gone, detail).with("state", record.state));

@@ -9,6 +9,7 @@ mod objects;
 mod owners;
 mod problems;
 mod read;
+mod stream;
 mod traces;
 mod world;
 

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
-use clearfleet_common::job::JobId;
+use clearfleet_common::job::{JobId, State};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::stream::film;
 use super::world::answer;
 use super::{ALICE, BOB, NOBODY, World};
 use crate::http::docs;
@@ -35,6 +36,7 @@ fn body(method: &Method, path: &str) -> Option<Value> {
 
 async fn call(world: &World, who: &str, method: &Method, path: &str, job: JobId) -> super::Answer {
     let address = path.replace("{id}", &job.to_string()).replace("{n}", "0");
+    let address = address.replace("{plan}", "0").replace("{part}", "0.m4s");
     let mut request = world.request(who, method.clone(), &address);
     if let Some(body) = body(method, path) {
         request = request.json(&body);
@@ -56,6 +58,8 @@ async fn job_with_everything(world: &World) -> JobId {
         .put(ObjectKey::Pair(of, 0), "secret pair".into())
         .await
         .unwrap();
+    world.plan_film(job, &film(), State::Done).await;
+    world.make(job, 0).await;
     job
 }
 

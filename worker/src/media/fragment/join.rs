@@ -1,8 +1,9 @@
 use std::io::{Cursor, Read};
 
+use clearfleet_common::mp4::Additions;
 use mp4_atom::{Atom, FourCC, Moov};
 
-use super::{Additions, encoder_said, read_box, write_box};
+use super::{encoder_said, read_box, write_box};
 use crate::{Error, Result};
 
 /// Reads joined segments as one stream: the first whole, with additions to its header; of the others only the fragments.
@@ -40,7 +41,8 @@ impl<I: Iterator<Item = Result<Box<dyn Read + Send>>>> Joined<I> {
             let bytes = match &self.init {
                 None => {
                     let first = self.init.insert(init).clone();
-                    self.additions.add_to(first)?
+                    let unexpected = || encoder_said("a header without the boxes of a video track");
+                    self.additions.add_to(first).ok_or_else(unexpected)?
                 }
                 Some(first) if *first == init => Vec::new(),
                 Some(_) => return Err(encoder_said("segments of different streams")),

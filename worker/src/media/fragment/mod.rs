@@ -6,7 +6,6 @@
 //! the presentation time that is its own in the ledger, and as decoding time the presentation time of film frame
 //! `n - reorder`: strictly increasing over all joints, and never after the presentation time.
 
-mod init;
 mod join;
 #[cfg(test)]
 mod tests;
@@ -17,7 +16,6 @@ use clearfleet_common::ErrorCode;
 use clearfleet_common::job::LedgerSlice;
 use mp4_atom::{Atom, Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 
-pub(crate) use init::Additions;
 pub(crate) use join::Joined;
 
 use crate::{Error, Result};

@@ -1,5 +1,6 @@
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{FrameRange, Ledger, TimeBase};
+use clearfleet_common::mp4::Additions;
 use mp4_atom::{Encode, Ftyp, TrunSamples};
 use proptest::prelude::*;
 

@@ -1,10 +1,6 @@
-//! What the header of a result's video says and its encoder does not know.
+//! Headers of fragmented MP4: what segments are made with and viewers need to know of them.
 
-use clearfleet_common::job::PlannedVideo;
-
-use super::encoder_said;
-use crate::Result;
-use crate::media::hdr10;
+use crate::job::{ContentLight, Hdr10, MasteringDisplay, PlannedVideo};
 
 /// Boxes from the header down to the descriptions of samples.
 const TO_DESCRIPTIONS: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
@@ -15,9 +11,16 @@ const TO_TRACK: [&[u8; 4]; 3] = [b"moov", b"trak", b"tkhd"];
 /// How a player shows pictures: nine numbers, of which the last of each three are in 1/2^30 and the others in 1/2^16.
 type Matrix = [i32; 9];
 
-/// What is added to the header of joined segments.
+/// Bytes of the header that `bytes` begins with: all boxes up to the end of `moov`. Nothing where they end before it does,
+/// or are no such file.
+pub fn header_len(bytes: &[u8]) -> Option<usize> {
+    let moov = *path(bytes, &[b"moov"])?.last()?;
+    Some(moov + size(bytes, moov)?)
+}
+
+/// What the header of a result's video says and its encoder does not know.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Additions {
+pub struct Additions {
     /// Boxes at the end of the sample entry.
     sample_entry: Vec<u8>,
     /// In place of the track's.
@@ -25,40 +28,47 @@ pub(crate) struct Additions {
 }
 
 impl Additions {
-    /// What `video` needs.
-    pub(crate) fn of(video: &PlannedVideo) -> Self {
+    /// What `video` needs where ffmpeg reads it, which writes a turn by itself, but not one of a mirrored picture.
+    pub fn of(video: &PlannedVideo) -> Self {
         Self {
-            sample_entry: video.hdr10.as_ref().map(hdr10::boxes).unwrap_or_default(),
-            // A turn alone ffmpeg writes itself.
-            matrix: video.mirrored.then(|| mirroring(video)),
+            sample_entry: video.hdr10.as_ref().map(boxes).unwrap_or_default(),
+            matrix: video.mirrored.then(|| matrix(video)),
         }
     }
 
-    /// The boxes up to the end of `moov`, which has one track, with what is added.
-    pub(super) fn add_to(&self, mut init: Vec<u8>) -> Result<Vec<u8>> {
+    /// What `video` needs where a viewer reads it.
+    pub fn of_shown(video: &PlannedVideo) -> Self {
+        let turned = video.mirrored || video.rotation != 0;
+        Self {
+            matrix: turned.then(|| matrix(video)),
+            ..Self::of(video)
+        }
+    }
+
+    /// A header, which has one track, with what is added; nothing where it is no such header.
+    pub fn add_to(&self, mut header: Vec<u8>) -> Option<Vec<u8>> {
         if let Some(matrix) = self.matrix {
-            set_matrix(&mut init, matrix).ok_or_else(unexpected)?;
+            set_matrix(&mut header, matrix)?;
         }
         if self.sample_entry.is_empty() {
-            return Ok(init);
+            return Some(header);
         }
-        let mut path = path(&init, &TO_DESCRIPTIONS).ok_or_else(unexpected)?;
+        let mut path = path(&header, &TO_DESCRIPTIONS)?;
         // A version, flags and a count come before its entries, of which there is one.
         let entry = path[path.len() - 1] + 16;
         path.push(entry);
-        let end = entry + size(&init, entry).ok_or_else(unexpected)?;
-        init.splice(end..end, self.sample_entry.iter().copied());
+        let end = entry + size(&header, entry)?;
+        header.splice(end..end, self.sample_entry.iter().copied());
         for at in path {
-            let grown = size(&init, at).ok_or_else(unexpected)? + self.sample_entry.len();
-            let grown = u32::try_from(grown).map_err(|_| unexpected())?;
-            init[at..at + 4].copy_from_slice(&grown.to_be_bytes());
+            let grown = u32::try_from(size(&header, at)? + self.sample_entry.len()).ok()?;
+            header[at..at + 4].copy_from_slice(&grown.to_be_bytes());
         }
-        Ok(init)
+        Some(header)
     }
 }
 
-/// Flips pictures top to bottom, turns them, and moves them back to where they were.
-fn mirroring(video: &PlannedVideo) -> Matrix {
+/// Turns pictures, after flipping mirrored ones top to bottom, and moves them back to where they were.
+fn matrix(video: &PlannedVideo) -> Matrix {
     let (width, height) = video.target_size;
     let (cos, sin) = match video.rotation {
         90 => (0, 1),
@@ -67,7 +77,8 @@ fn mirroring(video: &PlannedVideo) -> Matrix {
         _ => (1, 0),
     };
     // x' = ax + cy, y' = bx + dy; what of it is negative is moved.
-    let (a, b, c, d) = (cos, sin, sin, -cos);
+    let flip = if video.mirrored { -1 } else { 1 };
+    let (a, b, c, d) = (cos, sin, -flip * sin, flip * cos);
     let edge = |along: i32, edge: u32| if along < 0 { edge as i32 } else { 0 };
     let across = edge(a, width) + edge(c, height);
     let down = edge(b, width) + edge(d, height);
@@ -76,13 +87,42 @@ fn mirroring(video: &PlannedVideo) -> Matrix {
 }
 
 /// Writes the matrix of the track.
-fn set_matrix(init: &mut [u8], matrix: Matrix) -> Option<()> {
-    let track = *path(init, &TO_TRACK)?.last()?;
+fn set_matrix(header: &mut [u8], matrix: Matrix) -> Option<()> {
+    let track = *path(header, &TO_TRACK)?.last()?;
     // Times of 64 bits make version 1 longer.
-    let at = track + if *init.get(track + 8)? == 0 { 48 } else { 60 };
+    let at = track + if *header.get(track + 8)? == 0 { 48 } else { 60 };
     let bytes: Vec<u8> = matrix.into_iter().flat_map(i32::to_be_bytes).collect();
-    init.get_mut(at..at + bytes.len())?.copy_from_slice(&bytes);
+    header.get_mut(at..at + bytes.len())?.copy_from_slice(&bytes);
     Some(())
+}
+
+/// The boxes `mdcv` and `clli`.
+fn boxes(hdr10: &Hdr10) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(display) = &hdr10.mastering {
+        let MasteringDisplay {
+            primaries: [red, green, blue],
+            white,
+            max_luminance,
+            min_luminance,
+        } = *display;
+        bytes.extend(32u32.to_be_bytes());
+        bytes.extend(b"mdcv");
+        for (x, y) in [green, blue, red, white] {
+            bytes.extend([x.to_be_bytes(), y.to_be_bytes()].concat());
+        }
+        bytes.extend([max_luminance.to_be_bytes(), min_luminance.to_be_bytes()].concat());
+    }
+    if let Some(light) = &hdr10.light {
+        let ContentLight {
+            max_content,
+            max_average,
+        } = light;
+        bytes.extend(12u32.to_be_bytes());
+        bytes.extend(b"clli");
+        bytes.extend([max_content.to_be_bytes(), max_average.to_be_bytes()].concat());
+    }
+    bytes
 }
 
 /// Where each box of a path begins, from the outermost on.
@@ -107,10 +147,6 @@ fn path(bytes: &[u8], names: &[&[u8; 4]]) -> Option<Vec<usize>> {
 fn size(bytes: &[u8], at: usize) -> Option<usize> {
     let size = bytes.get(at..at + 4)?.try_into().map(u32::from_be_bytes).ok()? as usize;
     (size >= 8 && size <= bytes.len() - at).then_some(size)
-}
-
-fn unexpected() -> crate::Error {
-    encoder_said("a header without the boxes of a video track")
 }
 
 #[cfg(test)]
@@ -168,6 +204,18 @@ mod tests {
     }
 
     #[test]
+    fn a_header_ends_where_what_follows_begins() {
+        let whole = header(&[1; 9], &[0; 84], &Default::default());
+        for follows in [Vec::new(), boxed(b"moof", b"as it is")] {
+            assert_eq!(header_len(&[whole.clone(), follows].concat()), Some(whole.len()));
+        }
+        for end in 0..whole.len() {
+            assert_eq!(header_len(&whole[..end]), None, "{end}");
+        }
+        assert_eq!(header_len(&boxed(b"moof", b"as it is")), None);
+    }
+
+    #[test]
     fn a_header_that_is_cut_off_or_has_no_track_is_refused() {
         let additions = Additions {
             sample_entry: vec![1],
@@ -175,8 +223,8 @@ mod tests {
         };
         let whole = header(&[0; 4], &[0; 84], &Default::default());
         for end in 0..whole.len() {
-            assert!(additions.add_to(whole[..end].to_vec()).is_err(), "{end}");
+            assert!(additions.add_to(whole[..end].to_vec()).is_none(), "{end}");
         }
-        assert!(additions.add_to(boxed(b"moov", b"as it is")).is_err());
+        assert!(additions.add_to(boxed(b"moov", b"as it is")).is_none());
     }
 }
