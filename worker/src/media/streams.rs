@@ -122,6 +122,12 @@ pub(crate) fn other_streams(probe: &Probe, video: usize, container: Container) -
     others
 }
 
+/// Whether an attachment says its name and what kind of file it is, as Matroska has to: ffmpeg knows the codec of few.
+fn is_named_file(stream: &StreamInfo) -> bool {
+    let is_known = !matches!(stream.codec.as_str(), "none" | "unknown");
+    stream.tags.contains_key("filename") && (is_known || stream.tags.contains_key("mimetype"))
+}
+
 fn kind_name(stream: &StreamInfo) -> &'static str {
     match stream.kind {
         StreamKind::Video if stream.attached_picture => "picture",
@@ -141,7 +147,7 @@ fn holds(container: Container, stream: &StreamInfo) -> bool {
         (_, StreamKind::Data | StreamKind::Unknown) => false,
         (Container::Mkv, StreamKind::Video) => !stream.attached_picture || one_of(&["mjpeg", "png"]),
         (Container::Mkv, StreamKind::Audio) => one_of(&MKV_AUDIO),
-        (Container::Mkv, StreamKind::Attachment) => codec != "none" && codec != "unknown",
+        (Container::Mkv, StreamKind::Attachment) => is_named_file(stream),
         (Container::Mkv, StreamKind::Subtitle) => one_of(&[
             "subrip",
             "ass",
