@@ -1,5 +1,7 @@
 //! Files made byte by byte, for what no encoder would write.
 
+use std::path::Path;
+
 /// The signature that a PNG starts with.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -109,4 +111,52 @@ impl Bits {
     fn code(&mut self, code: u32, count: u32) {
         self.put(code.reverse_bits() >> (32 - count), count);
     }
+}
+
+/// A film of QuickTime whose first track says that its samples are in the file at `path`, as an alias of the Macintosh.
+///
+/// # Panics
+/// If it is no film of QuickTime.
+pub fn referring(mut film: Vec<u8>, path: &Path) -> Vec<u8> {
+    let mut at = 0;
+    let nested = [b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"].map(|name| {
+        let found = film[at..].windows(4).position(|bytes| bytes == name);
+        at += found.expect("a film of QuickTime");
+        at - 4
+    });
+    let size = |film: &[u8], at: usize| u32::from_be_bytes(*film[at..].first_chunk().expect("a size"));
+    let references = nested[5];
+    // Size, name, version and count stand before the one reference.
+    let own = references + 16..references + size(&film, references) as usize;
+    let alias = alias(path);
+    let grown = u32::try_from(alias.len() - own.len()).expect("a short path");
+    film.splice(own, alias);
+    for at in nested {
+        let size = size(&film, at) + grown;
+        film[at..at + 4].copy_from_slice(&size.to_be_bytes());
+    }
+    film
+}
+
+/// A data reference by an alias record that has nothing but an absolute path.
+fn alias(path: &Path) -> Vec<u8> {
+    /// Bytes of a record before its tags: volume, file, dates, levels.
+    const RECORD: usize = 150;
+    /// The tag of an absolute path, and the one that ends the record.
+    const PATH: u16 = 2;
+    const END: u16 = u16::MAX;
+    let path = path.as_os_str().as_encoded_bytes();
+    let length = u16::try_from(path.len()).expect("a short path");
+    let padding = &[0][..path.len() % 2];
+    let tags = [
+        &PATH.to_be_bytes(),
+        &length.to_be_bytes(),
+        path,
+        padding,
+        &END.to_be_bytes(),
+        &[0, 0],
+    ]
+    .concat();
+    let size = u32::try_from(12 + RECORD + tags.len()).expect("a short path");
+    [&size.to_be_bytes()[..], b"alis", &[0; 4], &[0; RECORD], &tags].concat()
 }

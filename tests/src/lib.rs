@@ -16,7 +16,7 @@ mod world;
 
 pub use browser::in_chromium;
 pub use collector::{CALLER, Collector, Span, Traced};
-pub use crafted::{black_png, gif_header, oversized_png, png_header};
+pub use crafted::{black_png, gif_header, oversized_png, png_header, referring};
 pub use matrix::{Row, own_container};
 pub use media::{Frames, decoded, ffmpeg, film, film_of, photo, probe, shared};
 pub use minio::Minio;

@@ -1,138 +1,18 @@
 //! Files that want something else than to be upscaled, and names that are hard to pass on.
 
+mod outside;
+
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
 use clearfleet_tests::{Call, Ended, World, black_png, decoded, film, gif_header, oversized_png, photo};
 
+use outside::assert_refused;
+
 /// More than a refusal needs in memory: the program and ffprobe take about 60 MB each.
 const MODEST: u64 = 600 << 20;
-
-/// What a file that names others may not give away.
-const SECRET: &str = "the-secret-of-a-neighbouring-file";
-
-/// A port of this machine that nobody may connect to.
-struct Canary(TcpListener);
-
-impl Canary {
-    fn new() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a socket of the test's own");
-        Self(listener)
-    }
-
-    fn address(&self) -> String {
-        self.0.local_addr().expect("an address").to_string()
-    }
-
-    /// Connections wait in the listener's queue, so that none is missed.
-    fn assert_untouched(&self, about: &str) {
-        let found = self.0.accept().map(|(_, from)| from);
-        assert!(
-            found.as_ref().is_err_and(|e| e.kind() == ErrorKind::WouldBlock),
-            "{about}: somebody connected: {found:?}"
-        );
-    }
-}
-
-/// Files whose content names an address and files of this machine.
-fn naming(url: &str, secret: &Path) -> Vec<(&'static str, String)> {
-    let secret = secret.display();
-    let hls = format!(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXTINF:1,\nfile://{secret}\n#EXTINF:1,\n/etc/hostname\n#EXT-X-ENDLIST\n"
-    );
-    let dash = format!(
-        "<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" mediaPresentationDuration=\"PT1S\">\
-         <Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\" bandwidth=\"1\"><BaseURL>{url}</BaseURL>\
-         </Representation><Representation id=\"2\" bandwidth=\"2\"><BaseURL>{secret}</BaseURL></Representation>\
-         </AdaptationSet></Period></MPD>\n"
-    );
-    let address = url.trim_start_matches("http://");
-    let port = address.split([':', '/']).nth(1).unwrap_or_default();
-    vec![
-        ("a late playlist", format!("\u{feff}\n \n{hls}")),
-        ("a playlist", hls),
-        (
-            "a playlist with a key",
-            format!("#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI=\"{url}\"\n#EXTINF:1,\ncrypto+file://{secret}\n"),
-        ),
-        (
-            "a playlist without a header",
-            format!("#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\nconcat:{url}|/etc/hostname\n"),
-        ),
-        (
-            "a concat script",
-            format!("ffconcat version 1.0\nfile '{url}'\nfile '{secret}'\nfile '/etc/hostname'\n"),
-        ),
-        ("a bare concat script", format!("file '{secret}'\nfile '{url}'\n")),
-        (
-            "a session description",
-            format!(
-                "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP/TCP 96\na=rtpmap:96 H264/90000\n"
-            ),
-        ),
-        ("a DASH manifest", dash),
-        (
-            "a drawing",
-            format!(
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"64\" height=\"48\"><image xlink:href=\"{url}\"/><image xlink:href=\"file://{secret}\"/></svg>\n"
-            ),
-        ),
-        ("a link", format!("{url}\n")),
-        ("a link of RTSP", format!("RTSPtext\nrtsp://{address}\n")),
-        ("a list of streams", format!("[Reference]\nRef1={url}\nRef2={secret}\n")),
-    ]
-}
-
-fn assert_refused(refused: &Ended, about: &str) {
-    assert_eq!(refused.code(), Some(3), "{about}: {refused:#?}");
-    let hostname = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    for text in refused.stdout.iter().chain([&refused.stderr]) {
-        assert!(!text.contains(SECRET), "{about}: {text}");
-        assert!(
-            hostname.trim().len() < 4 || !text.contains(hostname.trim()),
-            "{about}: {text}"
-        );
-        assert!(!text.contains("panicked"), "{about}: {text}");
-    }
-}
-
-#[test]
-fn files_that_name_others_are_refused() {
-    let (world, canary) = (World::new(), Canary::new());
-    let secret = world.file("secret.txt", SECRET);
-    let url = format!("http://{}/x", canary.address());
-    for (what, content) in naming(&url, &secret) {
-        for extension in ["mp4", "mov", "mkv", "jpg"] {
-            let input = world.file(format!("in.{extension}"), &content);
-            let before = world.names();
-            let refused = Call::upscale()
-                .arg("--json")
-                .arg(&input)
-                .arg(world.path("out.mkv"))
-                .run();
-            let about = format!("{what} as .{extension}");
-            assert_refused(&refused, &about);
-            canary.assert_untouched(&about);
-            assert_eq!(world.names(), before, "{about}");
-            std::fs::remove_file(input).expect("the test's own file");
-        }
-    }
-}
-
-/// The canary sings: what the tests above rely on.
-#[test]
-fn a_connection_would_be_seen() {
-    let canary = Canary::new();
-    let touched = std::net::TcpStream::connect(canary.address());
-    touched.expect("the canary listens");
-    let seen = std::panic::catch_unwind(|| canary.assert_untouched("a test"));
-    assert!(seen.is_err());
-}
 
 fn assert_refused_at_once(world: &World, input: &str, output: &str, args: &[&str]) {
     let before = world.names();
