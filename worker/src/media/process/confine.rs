@@ -199,3 +199,35 @@ fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Resu
         Err(_) => Ok(rules),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+
+    use super::*;
+    use crate::media::process::Program;
+
+    #[test]
+    fn the_kernel_keeps_the_deadline_where_nobody_else_does() {
+        let ffmpeg = Program::Ffmpeg.path().unwrap();
+        let cage = Cage::new(ffmpeg, None, None, ProcessLimits::default(), Duration::ZERO).unwrap();
+        let mut endless = Command::new(ffmpeg);
+        endless.args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=s=640x480",
+            "-f",
+            "null",
+            "-",
+        ]);
+        // SAFETY: `Cage::enter` makes system calls only.
+        unsafe { endless.pre_exec(move || cage.enter()) };
+        let ended = endless.status().unwrap();
+        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{ended}");
+    }
+}
