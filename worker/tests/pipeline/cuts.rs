@@ -1,29 +1,17 @@
 //! Sources that are hard to cut, which the shared clips lack: open groups of pictures, and pictures coded as fields.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::*;
+use crate::run::ffmpeg;
 
 /// Encodes a moving test picture of 20 frames.
 fn encoded(folder: &Path, name: &str, encoding: &str) -> PathBuf {
     let film = folder.join(name);
-    let made = Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=s=48x32:r=25",
-            "-frames:v",
-            "20",
-        ])
-        .args(["-pix_fmt", "yuv420p"])
-        .args(encoding.split(' '))
-        .arg(&film)
-        .status();
-    assert!(made.unwrap().success(), "{name}");
+    ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=48x32:r=25 -frames:v 20 -pix_fmt yuv420p {encoding} {}",
+        film.display()
+    ));
     film
 }
 
@@ -57,13 +45,7 @@ fn pictures_of_fields_and_of_frames_are_cut_anywhere() {
     std::fs::write(&stream, paff::stream(17)).unwrap();
     for container in ["ts", "mkv", "mp4"] {
         let film = stream.with_extension(container);
-        let made = Command::new("ffmpeg")
-            .args(["-v", "error", "-f", "h264", "-i"])
-            .arg(&stream)
-            .args(["-c", "copy"])
-            .arg(&film)
-            .status();
-        assert!(made.unwrap().success(), "{container}");
+        ffmpeg(&format!("-f h264 -i {} -c copy {}", stream.display(), film.display()));
         let found = frames(&film, "yuv420p");
         let digests: std::collections::BTreeSet<&String> = found.iter().map(|frame| &frame.1).collect();
         assert_eq!((found.len(), digests.len()), (17, 17), "{container}");

@@ -1,13 +1,12 @@
 //! What is done to frames before they are enlarged.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use clearfleet_common::job::{Codec, Container, Denoise, Filters, Retouch, Sharpen, Stretch};
 use clearfleet_worker::steps::{Progress, assemble, upscale};
 
-use crate::run::{Run, batches, bicubic, frames};
+use crate::run::{Run, batches, bicubic, ffmpeg, frames};
 
 fn filters(denoise: Denoise, sharpen: f64) -> Filters {
     Filters {
@@ -19,19 +18,10 @@ fn filters(denoise: Denoise, sharpen: f64) -> Filters {
 /// A film of 30 frames of 25 a second with a moving edge and noise.
 fn noisy(folder: &Path) -> PathBuf {
     let film = folder.join("noisy.mkv");
-    let made = Command::new("ffmpeg")
-        .args([
-            "-v",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=s=64x48:r=25:d=1.2,noise=alls=12:allf=t:all_seed=7",
-        ])
-        .args(["-pix_fmt", "yuv420p", "-c:v", "ffv1"])
-        .arg(&film)
-        .status();
-    assert!(made.unwrap().success());
+    ffmpeg(&format!(
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=1.2,noise=alls=12:allf=t:all_seed=7 -pix_fmt yuv420p -c:v ffv1 {}",
+        film.display()
+    ));
     film
 }
 
