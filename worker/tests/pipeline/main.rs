@@ -10,6 +10,7 @@ mod run;
 mod sizes;
 mod streams;
 mod turns;
+mod workers;
 
 use std::path::Path;
 use std::sync::Arc;

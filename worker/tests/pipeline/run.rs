@@ -43,8 +43,15 @@ pub(crate) fn ffprobe(arguments: &str, file: &Path) -> serde_json::Value {
 
 /// Frames of a file as ffmpeg decodes them: time in seconds and digest of the pixels.
 pub(crate) fn frames(file: &Path, pix_fmt: &str) -> Vec<(f64, String)> {
+    frames_by(&[], file, pix_fmt)
+}
+
+/// The same with options for the decoder.
+pub(crate) fn frames_by(decoder: &[&str], file: &Path, pix_fmt: &str) -> Vec<(f64, String)> {
     let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-copyts", "-noautorotate", "-i"])
+        .args(["-v", "error", "-copyts", "-noautorotate"])
+        .args(decoder)
+        .arg("-i")
         .arg(file)
         .args([
             "-map",
