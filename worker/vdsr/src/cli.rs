@@ -38,7 +38,7 @@ enum Command {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EngineArgs {
     /// What enlarges luma.
-    #[arg(long, env = "VDSR_ENGINE", value_enum, default_value_t)]
+    #[arg(long, env = "VDSR_ENGINE", value_enum, default_value_t = EngineKind::Cpu)]
     engine: EngineKind,
     /// Weights as safetensors; without it those that are built in.
     #[arg(long, env = "VDSR_WEIGHTS", value_name = "FILE")]

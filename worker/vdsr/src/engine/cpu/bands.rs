@@ -105,7 +105,7 @@ impl Bands {
                     Some(kept) => Work::Body(&layers.body[layer - 1], window(kept, band, count, nothing), output),
                 };
                 tasks.push(Task {
-                    inside: inside.from_row(band * EDGE),
+                    inside: inside.skip_rows(band * EDGE),
                     work,
                 });
             }
@@ -114,7 +114,7 @@ impl Bands {
         if let Some((band, kept)) = last.zip(lent) {
             let work = Work::Last(window(kept, band, count, nothing), &mut self.residual);
             tasks.push(Task {
-                inside: inside.from_row(band * EDGE),
+                inside: inside.skip_rows(band * EDGE),
                 work,
             });
         }
@@ -176,12 +176,17 @@ impl Task<'_> {
         let (kernels, inside) = (layers.kernels, self.inside);
         match &mut self.work {
             Work::First(luma, output) => in_parts(output, |start, part| {
-                kernels.first(&layers.first, luma.from_column(start), inside.from_column(start), part);
+                kernels.first(
+                    &layers.first,
+                    luma.skip_columns(start),
+                    inside.skip_columns(start),
+                    part,
+                );
             }),
             Work::Body(weights, window, output) => in_parts(output, |start, part| {
                 let window = window.part(start, part.len() + 2);
                 SCRATCH.with_borrow_mut(|scratch| {
-                    kernels.body(weights, window, inside.from_column(start), part, scratch);
+                    kernels.body(weights, window, inside.skip_columns(start), part, scratch);
                 });
             }),
             Work::Last(window, output) => in_parts(output, |start, part| {

@@ -79,7 +79,7 @@ pub(super) unsafe fn body<V: Vector, const VECTORS: usize>(
         unsafe { multiply::<V, VECTORS>(matrix, transformed, products) };
     }
     for (tile, output) in outputs.iter_mut().enumerate() {
-        let inside = inside.from_column(tile * EDGE);
+        let inside = inside.skip_columns(tile * EDGE);
         for vector in 0..CHANNELS / V::LANES {
             let from = vector * V::LANES;
             // SAFETY: the caller vouches for the instructions; `products` holds all tiles.
@@ -119,32 +119,33 @@ unsafe fn multiply<V: Vector, const VECTORS: usize>(
     inputs: &[Pixel],
     products: &mut [Pixel],
 ) {
-    let (inputs, rest) = inputs.as_chunks::<GROUP>();
-    let (products, products_rest) = products.as_chunks_mut::<GROUP>();
     // SAFETY: the caller vouches for the instructions.
     unsafe {
-        for (inputs, products) in inputs.iter().zip(products) {
-            multiply_some::<V, VECTORS, GROUP>(matrix, inputs, products);
-        }
-        let (pairs, single) = rest.as_chunks::<2>();
-        let (pair_products, single_product) = products_rest.as_chunks_mut::<2>();
-        for (inputs, products) in pairs.iter().zip(pair_products) {
-            multiply_some::<V, VECTORS, 2>(matrix, inputs, products);
-        }
-        for (input, product) in single
-            .as_chunks::<1>()
-            .0
-            .iter()
-            .zip(single_product.as_chunks_mut::<1>().0)
-        {
-            multiply_some::<V, VECTORS, 1>(matrix, input, product);
-        }
+        let (inputs, products) = multiply_groups::<V, VECTORS, GROUP>(matrix, inputs, products);
+        let (inputs, products) = multiply_groups::<V, VECTORS, 2>(matrix, inputs, products);
+        multiply_groups::<V, VECTORS, 1>(matrix, inputs, products);
     }
+}
+
+/// [`multiply`] for whole groups of tiles; gives back the tiles that are left.
+#[inline(always)]
+unsafe fn multiply_groups<'a, V: Vector, const VECTORS: usize, const TILES: usize>(
+    matrix: &[Pixel; CHANNELS],
+    inputs: &'a [Pixel],
+    products: &'a mut [Pixel],
+) -> (&'a [Pixel], &'a mut [Pixel]) {
+    let (inputs, inputs_left) = inputs.as_chunks::<TILES>();
+    let (products, products_left) = products.as_chunks_mut::<TILES>();
+    for (inputs, products) in inputs.iter().zip(products) {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { multiply_group::<V, VECTORS, TILES>(matrix, inputs, products) };
+    }
+    (inputs_left, products_left)
 }
 
 /// [`multiply`] for as many tiles as registers can hold the sums of.
 #[inline(always)]
-unsafe fn multiply_some<V: Vector, const VECTORS: usize, const TILES: usize>(
+unsafe fn multiply_group<V: Vector, const VECTORS: usize, const TILES: usize>(
     matrix: &[Pixel; CHANNELS],
     inputs: &[Pixel; TILES],
     products: &mut [Pixel; TILES],
@@ -154,10 +155,10 @@ unsafe fn multiply_some<V: Vector, const VECTORS: usize, const TILES: usize>(
         // SAFETY: the caller vouches for the instructions; channels from `from` on exist in every pixel.
         unsafe {
             let mut sums = [[V::splat(0.0); VECTORS]; TILES];
-            for channel in 0..CHANNELS {
-                let next = matrix[channel].0.as_ptr().wrapping_add(CHANNELS * CHANNELS + from);
+            for (channel, weights) in matrix.iter().enumerate() {
+                let next = weights.0.as_ptr().wrapping_add(CHANNELS * CHANNELS + from);
                 prefetch::soon_read(next, VECTORS * V::LANES);
-                let weights = load_channels::<V, VECTORS>(&matrix[channel], from);
+                let weights = load_channels::<V, VECTORS>(weights, from);
                 for tile in 0..TILES {
                     accumulate(&mut sums[tile], V::splat(inputs[tile].0[channel]), &weights);
                 }
@@ -238,8 +239,8 @@ unsafe fn load_channels<V: Vector, const VECTORS: usize>(pixel: &Pixel, from: us
     // SAFETY: the caller asks for channels that exist, by instructions that exist.
     unsafe {
         let mut vectors = [V::splat(0.0); VECTORS];
-        for n in 0..VECTORS {
-            vectors[n] = V::load(pixel.0.as_ptr().add(from + n * V::LANES));
+        for (n, vector) in vectors.iter_mut().enumerate() {
+            *vector = V::load(pixel.0.as_ptr().add(from + n * V::LANES));
         }
         vectors
     }
@@ -248,9 +249,9 @@ unsafe fn load_channels<V: Vector, const VECTORS: usize>(pixel: &Pixel, from: us
 /// The reverse of [`load_channels`].
 #[inline(always)]
 unsafe fn store_channels<V: Vector, const VECTORS: usize>(vectors: &[V; VECTORS], pixel: &mut Pixel, from: usize) {
-    for n in 0..VECTORS {
+    for (n, vector) in vectors.iter().enumerate() {
         // SAFETY: the caller names channels that exist.
-        unsafe { vectors[n].store(pixel.0.as_mut_ptr().add(from + n * V::LANES)) };
+        unsafe { vector.store(pixel.0.as_mut_ptr().add(from + n * V::LANES)) };
     }
 }
 

@@ -75,10 +75,10 @@ pub(crate) struct Luma<'a> {
 }
 
 impl<'a> Luma<'a> {
-    /// The same rows from column `start` on.
-    pub(crate) fn from_column(self, start: usize) -> Self {
+    /// The same rows without their first columns.
+    pub(crate) fn skip_columns(self, columns: usize) -> Self {
         Self {
-            samples: &self.samples[start..],
+            samples: &self.samples[columns..],
             ..self
         }
     }
@@ -100,18 +100,18 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    /// The same from column `start` on.
-    pub(crate) fn from_column(self, start: usize) -> Self {
+    /// The same without the first columns.
+    pub(crate) fn skip_columns(self, columns: usize) -> Self {
         Self {
-            columns: self.columns.saturating_sub(start),
+            columns: self.columns.saturating_sub(columns),
             ..self
         }
     }
 
-    /// The same from row `start` on.
-    pub(crate) fn from_row(self, start: usize) -> Self {
+    /// The same without the first rows.
+    pub(crate) fn skip_rows(self, rows: usize) -> Self {
         Self {
-            rows: self.rows.saturating_sub(start),
+            rows: self.rows.saturating_sub(rows),
             ..self
         }
     }

@@ -1,8 +1,8 @@
 //! Minimal filtering (S. Winograd; A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016):
 //! 4×4 outputs of a 3×3 filter by 36 products in place of 144.
 //!
-//! Toom and Cook's interpolation at 0, ±1, ±2 and infinity. On one axis, outputs are `output(filter(w) · input(d))`, the
-//! product taken element by element; on two axes each transform is applied to columns, then to rows.
+//! It interpolates at 0, ±1, ±2 and infinity. On one axis, outputs are `output(filter(w) · input(d))`, the product taken
+//! element by element; on two axes each transform is applied to columns, then to rows.
 
 use super::vector::Vector;
 
