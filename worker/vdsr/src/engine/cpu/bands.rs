@@ -1,8 +1,8 @@
 //! A strip on its way through all layers at once, band by band.
 //!
-//! A band is four rows. Layer l makes its band r in step r + 2l: the three bands that it reads are then made, and the layer
-//! above it needs them no more. So a layer keeps four bands however high the plane is, all layers of a step are independent
-//! of each other, and threads wait for each other once a step.
+//! A band is four rows. A layer makes its band r from bands r - 1, r and r + 1 of the layer before, two steps after that one
+//! made its own band r: by then it is at work on r + 2. So a layer keeps four bands however high the plane is, the layers of
+//! a step are independent of each other, and threads wait for each other once a step.
 
 use std::{cell::RefCell, ops::Range};
 
