@@ -127,6 +127,13 @@ bench: ## speed of the engines and of the whole pipeline, in release mode
 	cargo build --release -p clearfleet-common --example schedule
 	cargo run --release -p clearfleet-tests --bin bench
 
+.PHONY: bench-cpu
+bench-cpu: ## the engine "cpu" against onnxruntime, OpenVINO and ncnn in one sitting; make bench-cpu ARGS="--threads 1"
+	@deploy/setup.sh bench
+	cargo build --release -p vdsr --bin vdsr
+	@deploy/bench-cpu.py $(CARGO_TARGET_DIR)/release/vdsr $(or $(CLEARFLEET_SHARED),../shared)/tools/peers_cpu.py \
+		worker/vdsr/models/vdsr-bootstrap.safetensors $(cache)/peers $(ARGS)
+
 .PHONY: bench-fleet
 bench-fleet: ## a fleet on a real RabbitMQ and MinIO, minutes; a part of it: make bench-fleet ARGS="fairness photos"
 	@deploy/setup.sh fleet

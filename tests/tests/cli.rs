@@ -352,11 +352,14 @@ fn the_network_is_the_default() {
         call.args(["photo.png", output]).succeed();
     };
     call(&[], "default.png");
+    call(&["--engine", "cpu"], "cpu.png");
+    let bytes = |name: &str| std::fs::read(world.path(name)).unwrap();
+    assert!(bytes("default.png") == bytes("cpu.png"));
     call(&["--engine", "reference", "--tile", "16"], "reference.png");
     call(&["--engine", "bicubic"], "bicubic.png");
     assert!(
         psnr(&world, "default.png", "reference.png") > 60.0,
-        "tiles leave no seams"
+        "the kernels compute the same network, and tiles leave no seams"
     );
     let apart = psnr(&world, "default.png", "bicubic.png");
     assert!(

@@ -148,7 +148,12 @@ mod tests {
     #[test]
     fn sound_engines_pass() {
         let weights = Weights::embedded().unwrap();
-        for kind in [EngineKind::Reference, EngineKind::Bicubic, EngineKind::Wait] {
+        for kind in [
+            EngineKind::Reference,
+            EngineKind::Cpu,
+            EngineKind::Bicubic,
+            EngineKind::Wait,
+        ] {
             run(&*engine(kind), &weights).unwrap_or_else(|e| panic!("{kind}: {e:?}"));
         }
     }

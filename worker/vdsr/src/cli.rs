@@ -14,6 +14,8 @@ use vdsr::{
     evaluate, load_picture, picture_from_planes, picture_to_planes, save_picture,
 };
 
+use crate::bench::Bench;
+
 /// Super resolution by a very deep network (VDSR, CVPR 2016).
 #[derive(Debug, Parser)]
 #[command(name = "vdsr", version)]
@@ -28,13 +30,15 @@ enum Command {
     Eval(Eval),
     /// Enlarge a still picture.
     Upscale(Upscale),
+    /// Measure the speed of an engine.
+    Bench(Bench),
 }
 
 /// Which engine computes, and with what.
 #[derive(Debug, ClapArgs)]
-struct EngineArgs {
+pub(crate) struct EngineArgs {
     /// What enlarges luma.
-    #[arg(long, env = "VDSR_ENGINE", value_enum, default_value_t)]
+    #[arg(long, env = "VDSR_ENGINE", value_enum, default_value_t = EngineKind::Cpu)]
     engine: EngineKind,
     /// Weights as safetensors; without it those that are built in.
     #[arg(long, env = "VDSR_WEIGHTS", value_name = "FILE")]
@@ -104,16 +108,24 @@ impl Args {
         match self.command {
             Command::Eval(eval) => eval.run(),
             Command::Upscale(upscale) => upscale.run(),
+            Command::Bench(bench) => bench.run(),
         }
     }
 }
 
 impl EngineArgs {
     fn build(&self) -> Result<Arc<dyn Engine>> {
-        let weights = match &self.weights {
-            Some(path) => Weights::load(path).with_context(|| format!("the weights {}", path.display()))?,
-            None => Weights::embedded()?,
-        };
+        self.build_with(&self.weights()?)
+    }
+
+    pub(crate) fn weights(&self) -> Result<Weights> {
+        match &self.weights {
+            Some(path) => Weights::load(path).with_context(|| format!("the weights {}", path.display())),
+            None => Ok(Weights::embedded()?),
+        }
+    }
+
+    pub(crate) fn build_with(&self, weights: &Weights) -> Result<Arc<dyn Engine>> {
         let wait = Duration::from_millis(self.wait_ms);
         Ok(build_engine(
             &EngineOptions {
@@ -121,7 +133,7 @@ impl EngineArgs {
                 tile: self.tile,
                 wait,
             },
-            &weights,
+            weights,
         )?)
     }
 }

@@ -78,10 +78,31 @@ pub enum Error {
         found: u32,
     },
     /// A name that no engine has.
-    #[error("the engines are reference, bicubic and wait, not {found:?}")]
+    #[error("the engines are reference, cpu, bicubic and wait, not {found:?}")]
     UnknownEngine {
         /// As written by the caller.
         found: String,
+    },
+    /// A network that the engine `cpu` was not written for.
+    #[error(
+        "the engine cpu is for networks of {channels} channels and 2 layers or more, not of {found_channels} channels and \
+         {found_layers} layers: take the engine reference"
+    )]
+    NetworkShape {
+        /// Channels that it is written for.
+        channels: usize,
+        /// Channels of the weights.
+        found_channels: usize,
+        /// Layers of the weights.
+        found_layers: usize,
+    },
+    /// Instructions that were asked for by name, and that this processor lacks.
+    #[error("VDSR_CPU_PATH is {found:?}; this processor has {}", available.join(", "))]
+    CpuPath {
+        /// What was asked for.
+        found: String,
+        /// What could have been.
+        available: Vec<String>,
     },
     /// A file or folder that could not be read or written.
     #[error("{}", path.display())]

@@ -12,6 +12,7 @@ mod frame;
 mod geometry;
 mod metrics;
 mod network;
+mod ops;
 mod picture;
 mod plane;
 mod resample;

@@ -1,5 +1,6 @@
 //! The command `vdsr`: enlarges still pictures, and measures weights on folders of pictures.
 
+mod bench;
 mod cli;
 
 use std::process::ExitCode;

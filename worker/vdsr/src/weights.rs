@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub const MAX_WEIGHTS_BYTES: u64 = 64 << 20;
 
 /// Caps for depth and width, far above any network of this architecture.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 const MAX_WIDTH: usize = 512;
 
 static EMBEDDED: &[u8] = include_bytes!("../models/vdsr-bootstrap.safetensors");

@@ -12,6 +12,11 @@ use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
 
 fn vdsr(arguments: &[&str]) -> Output {
+    vdsr_on("", arguments)
+}
+
+/// The command with the instructions of a path; the processor's fastest where it is empty.
+fn vdsr_on(path: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vdsr"));
     for name in [
         "ENGINE",
@@ -22,8 +27,16 @@ fn vdsr(arguments: &[&str]) -> Output {
         "SCALE",
         "JSON",
         "OVERWRITE",
+        "SIZE",
+        "PRECISION",
+        "THREADS",
+        "RUNS",
+        "CPU_PATH",
     ] {
         command.env_remove(format!("VDSR_{name}"));
+    }
+    if !path.is_empty() {
+        command.env("VDSR_CPU_PATH", path);
     }
     command.args(arguments).output().unwrap()
 }
@@ -199,4 +212,51 @@ fn upscale_refuses_impossible_targets() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
     assert!(!result.exists());
+}
+
+#[test]
+fn bench_says_how_fast_an_engine_is_by_which_instructions() {
+    let arguments = [
+        "bench",
+        "--engine",
+        "cpu",
+        "--size",
+        "32x24",
+        "--threads",
+        "1",
+        "--runs",
+        "3",
+    ];
+    let output = vdsr_on("portable", &[&arguments[..], &["--json"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["engine"], "cpu-f32");
+    assert_eq!(found["fingerprint"], "cpu/f32/portable/winograd4/strip2048");
+    assert_eq!((&found["size"], &found["threads"]), (&"32x24".into(), &1.into()));
+    let number = |key: &str| found[key].as_f64().unwrap();
+    assert!(
+        0.0 < number("best_s") && number("best_s") <= number("median_s"),
+        "{found}"
+    );
+    // 2 operations for each of 664,704 weights and for each of 768 pixels.
+    let operations = number("gflops") * number("median_s");
+    assert!((operations - 1.020_985).abs() < 1e-5, "{operations} of {found}");
+    assert!(
+        (number("mpx_per_s") * number("median_s") - 768e-6).abs() < 1e-9,
+        "{found}"
+    );
+    assert!((1e-9..1e-4).contains(&number("max_abs_diff")), "{found}");
+
+    let output = vdsr_on("portable", &arguments);
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .starts_with("cpu/f32/portable/")
+    );
+    let output = vdsr_on("mmx", &arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("error: VDSR_CPU_PATH is \"mmx\"; this processor has portable"),
+        "{said}"
+    );
 }

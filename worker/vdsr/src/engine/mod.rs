@@ -1,6 +1,7 @@
 //! What enlarges luma: engines behind one trait.
 
 mod bicubic;
+mod cpu;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,8 @@ pub enum EngineKind {
     /// The network as a plain candle graph on the CPU: slow, and what every other engine is compared with.
     #[default]
     Reference,
+    /// The network by this crate's own kernels on all cores of the processor.
+    Cpu,
     /// No network: bicubic enlargement.
     Bicubic,
     /// Bicubic that takes a stated time for each plane, most of it asleep: what scheduling is measured with.
@@ -86,6 +89,7 @@ impl EngineKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Reference => "reference",
+            Self::Cpu => "cpu",
             Self::Bicubic => "bicubic",
             Self::Wait => "wait",
         }
@@ -102,7 +106,7 @@ impl FromStr for EngineKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        [Self::Reference, Self::Bicubic, Self::Wait]
+        [Self::Reference, Self::Cpu, Self::Bicubic, Self::Wait]
             .into_iter()
             .find(|kind| kind.name() == text)
             .ok_or_else(|| Error::UnknownEngine { found: text.to_owned() })
@@ -138,6 +142,7 @@ impl Default for EngineOptions {
 pub fn build_engine(options: &EngineOptions, weights: &Weights) -> Result<Arc<dyn Engine>> {
     Ok(match options.kind {
         EngineKind::Reference => Arc::new(reference::Reference::new(weights, options.tile)?),
+        EngineKind::Cpu => Arc::new(cpu::Cpu::new(weights, options.tile)?),
         EngineKind::Bicubic => Arc::new(bicubic::Bicubic),
         EngineKind::Wait => Arc::new(wait::Wait::new(options.wait)),
     })

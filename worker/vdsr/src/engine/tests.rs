@@ -201,8 +201,13 @@ fn what_is_not_finite_is_an_error() {
 
 #[test]
 fn planes_tiles_and_geometries_that_do_not_fit_are_refused() {
-    let weights = Recipe::random(2, 4, 3).weights();
-    for kind in [EngineKind::Reference, EngineKind::Bicubic, EngineKind::Wait] {
+    let weights = Recipe::random(2, 64, 3).weights();
+    for kind in [
+        EngineKind::Reference,
+        EngineKind::Cpu,
+        EngineKind::Bicubic,
+        EngineKind::Wait,
+    ] {
         let engine = build_engine(&options(kind, None), &weights).unwrap();
         assert_eq!(engine.kind(), kind);
         let mut session = engine.open(Geometry::new(size(4, 4), size(8, 8)).unwrap()).unwrap();
@@ -222,11 +227,13 @@ fn planes_tiles_and_geometries_that_do_not_fit_are_refused() {
 
 #[test]
 fn fingerprints_tell_engines_and_tiles_apart_and_stay_the_same() {
-    let weights = Recipe::random(2, 4, 3).weights();
+    let weights = Recipe::random(2, 64, 3).weights();
     let print = |kind, tile| build_engine(&options(kind, tile), &weights).unwrap().fingerprint();
     let all = [
         print(EngineKind::Reference, None),
         print(EngineKind::Reference, Some(64)),
+        print(EngineKind::Cpu, None),
+        print(EngineKind::Cpu, Some(64)),
         print(EngineKind::Bicubic, None),
         print(EngineKind::Wait, None),
     ];
@@ -240,6 +247,7 @@ fn fingerprints_tell_engines_and_tiles_apart_and_stay_the_same() {
 fn engines_are_named_in_lower_case() {
     for (kind, name) in [
         (EngineKind::Reference, "reference"),
+        (EngineKind::Cpu, "cpu"),
         (EngineKind::Bicubic, "bicubic"),
         (EngineKind::Wait, "wait"),
     ] {

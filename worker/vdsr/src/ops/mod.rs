@@ -1,0 +1,3 @@
+//! What engines compute with, one folder an operation.
+
+pub(crate) mod conv3x3;
