@@ -20,7 +20,7 @@ use crate::{Error, Result};
 const HEADROOM: u64 = 1 << 20;
 
 /// Is given what is shown, RGBA of 8 bits row by row, and says whether to go on.
-type Show<'a> = &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>;
+pub(in crate::media) type Show<'a> = &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>;
 
 /// Why decoding ended.
 type Ended<E> = std::result::Result<(), E>;
@@ -29,7 +29,7 @@ type Ended<E> = std::result::Result<(), E>;
 ///
 /// # Errors
 /// `InputDamaged`, `InputUnreadable`.
-pub(super) fn compose(timing: &Timing, source: &dyn SourceBytes, show: Show<'_>) -> Result<()> {
+pub(in crate::media) fn compose(timing: &Timing, source: &dyn SourceBytes, show: Show<'_>) -> Result<()> {
     let (stop, failure) = (Stop::new(), Failure::default());
     let reader = SourceReader::buffered(source, &stop, &failure);
     let canvas = Canvas::new(timing.size.0, timing.size.1);
