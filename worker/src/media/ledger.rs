@@ -1,15 +1,16 @@
 //! The ledger of a source: predicted from its packets where that is exact, else by decoding it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::ChildStdout;
 use std::time::Duration;
 
 use clearfleet_common::config::Limits;
-use clearfleet_common::job::{KeyPacket, Ledger, LedgerError, TimeBase};
+use clearfleet_common::job::{KeyPacket, Ledger, LedgerError};
 use clearfleet_common::{ErrorCode, Stop};
 
 use super::input::{self, VideoInput};
-use super::process::{Confinement, Launch, ProcessLimits, Program};
+use super::probe::StreamInfo;
+use super::process::{Child, Confinement, Launch, ProcessLimits, Program};
 use crate::{Error, Result};
 
 /// Where decoding starts before a moment in the middle, in seconds: pictures that refer across a key frame lie closer.
@@ -37,28 +38,7 @@ pub(crate) fn predict(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, dead
         .args(input::source_arguments(video.source, video.demuxer))
         .piped_stdout();
     let mut child = launch.spawn(stop, deadline)?;
-    let mut found = Times::default();
-    let mut keys = Vec::new();
-    let mut exact = true;
-    for_each_line(child.take_stdout(), |line| {
-        let mut fields = line.split(',');
-        let mut next = || fields.next().unwrap_or("");
-        let mut tick = || next().parse::<i64>().ok();
-        let (pts, dts, duration) = (tick(), tick(), tick());
-        let flags = next();
-        if let (true, Some(pts)) = (flags.contains('K'), pts.or(dts)) {
-            let dts = dts.unwrap_or(pts);
-            keys.push(KeyPacket { pts, dts });
-        }
-        if flags.contains('D') {
-            return Ok(());
-        }
-        match pts {
-            Some(pts) if !flags.contains('C') => found.add(pts, duration),
-            _ => exact = false,
-        }
-        not_over(limits.frames, found.pts.len() as u64)
-    })?;
+    let listing = Listing::read(piped(&mut child)?, limits)?;
     let ended = child.finish(ErrorCode::InputDamaged, "reading the packets");
     let report = match video.source.take_failure() {
         // What ffprobe says of it is not the cause.
@@ -70,23 +50,17 @@ pub(crate) fn predict(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, dead
         let error = Error::new(ErrorCode::InputDamaged, "the video is damaged or cut off");
         return Err(error.with_ffmpeg(report.errors));
     }
-    found.pts.sort_unstable();
-    let ledger = match exact.then(|| found.ledger(video)) {
-        Some(Ok(ledger)) => Some(ledger.with_keys(keys.clone())),
-        Some(Err(LedgerError::Empty)) => return Err(no_frames()),
-        Some(Err(LedgerError::Order { .. })) | None => None,
-    };
-    Ok(Predicted { ledger, keys })
+    listing.predicted(video.stream)
 }
 
 /// The ledger of the frames that decoding the whole stream gives.
 ///
 /// # Errors
-/// `InputDamaged` if it cannot be decoded, `InputNoFrames`, `InputTooManyFrames`; `FramesMismatch` if frames come
+/// `InputDamaged` if it cannot be decoded or its times are impossible, `InputNoFrames`, `InputTooManyFrames`; `FramesMismatch` if frames come
 /// at times that do not increase.
 pub(crate) fn decode_all(video: &VideoInput<'_>, limits: &Limits, stop: &Stop, deadline: Duration) -> Result<Ledger> {
     let found = decoded(video, &[], &[], limits.frames, stop, deadline)?;
-    found.ledger(video).map_err(out_of_order)
+    found.ledger(video.stream).map_err(out_of_order)
 }
 
 /// The ledger of up to `frames` frames from the moment `from` on, in seconds after the video's beginning, found by decoding
@@ -120,7 +94,7 @@ pub(crate) fn decode_some(
     }
     let kept = frames as usize;
     let Some(next) = found.pts.get(kept).copied() else {
-        return found.ledger(video).map_err(out_of_order);
+        return found.ledger(video.stream).map_err(out_of_order);
     };
     found.pts.truncate(kept);
     Ledger::new(time_base, found.pts, next).map_err(out_of_order)
@@ -130,6 +104,9 @@ fn out_of_order(e: LedgerError) -> Error {
     let message = "the video's frames come at times that do not increase";
     match e {
         LedgerError::Empty => no_frames(),
+        LedgerError::Far(_) => {
+            Error::new(ErrorCode::InputDamaged, "the video's frames come at impossible times").because(e)
+        }
         LedgerError::Order { .. } => Error::new(ErrorCode::FramesMismatch, message).because(e),
     }
 }
@@ -157,30 +134,95 @@ fn decoded(
     .args(["-c:v", "rawvideo", "-f", "framecrc", "pipe:1"])
     .piped_stdout();
     let mut child = launch.spawn(stop, deadline)?;
-    let mut found = Times::default();
-    for_each_line(child.take_stdout(), |line| {
-        // stream, dts, pts, duration, size, checksum
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        if let (false, [_, _, pts, duration, ..]) = (line.starts_with('#'), fields.as_slice())
-            && let Ok(pts) = pts.parse()
-        {
-            found.add(pts, duration.parse().ok());
-        }
-        not_over(most, found.pts.len() as u64)
-    })?;
+    let found = Times::read(piped(&mut child)?, most)?;
     child.finish(ErrorCode::InputDamaged, "decoding the video")?;
     Ok(found)
 }
 
+/// What ffprobe lists of a stream's packets, a line each: time, decoding time, duration, flags.
+#[derive(Default)]
+pub(super) struct Listing {
+    found: Times,
+    keys: Vec<KeyPacket>,
+    /// Whether a packet does not tell of its frame.
+    vague: bool,
+}
+
+impl Listing {
+    /// Reads it to its end.
+    ///
+    /// # Errors
+    /// `InputDamaged` if it breaks off, `InputTooManyFrames`.
+    pub(super) fn read(listing: impl Read, limits: &Limits) -> Result<Self> {
+        let mut read = Self::default();
+        for_each_line(listing, |line| {
+            read.add(line);
+            not_over(limits.frames, read.found.pts.len() as u64)
+        })?;
+        Ok(read)
+    }
+
+    fn add(&mut self, line: &str) {
+        let mut fields = line.split(',');
+        let mut next = || fields.next().unwrap_or("");
+        let mut tick = || next().parse::<i64>().ok();
+        let (pts, dts, duration) = (tick(), tick(), tick());
+        let flags = next();
+        if let (true, Some(pts)) = (flags.contains('K'), pts.or(dts)) {
+            let dts = dts.unwrap_or(pts);
+            self.keys.push(KeyPacket { pts, dts });
+        }
+        match pts {
+            _ if flags.contains('D') => {}
+            Some(pts) if !flags.contains('C') => self.found.add(pts, duration),
+            _ => self.vague = true,
+        }
+    }
+
+    /// What it tells of the frames of `stream`.
+    ///
+    /// # Errors
+    /// `InputNoFrames` if there is none.
+    pub(super) fn predicted(self, stream: &StreamInfo) -> Result<Predicted> {
+        let Self { mut found, keys, vague } = self;
+        found.pts.sort_unstable();
+        let ledger = match (!vague).then(|| found.ledger(stream)) {
+            Some(Ok(ledger)) => Some(ledger.with_keys(keys.clone())),
+            Some(Err(LedgerError::Empty)) => return Err(no_frames()),
+            Some(Err(LedgerError::Order { .. } | LedgerError::Far(_))) | None => None,
+        };
+        Ok(Predicted { ledger, keys })
+    }
+}
+
 /// Times of frames as they are found.
 #[derive(Default)]
-struct Times {
+pub(super) struct Times {
     pts: Vec<i64>,
     /// The latest time, and how long that frame lasts, where it says so.
     latest: Option<(i64, Option<i64>)>,
 }
 
 impl Times {
+    /// Reads what ffmpeg lists of decoded frames.
+    ///
+    /// # Errors
+    /// `InputDamaged` if it breaks off; `InputTooManyFrames` beyond `most`.
+    pub(super) fn read(listing: impl Read, most: u64) -> Result<Self> {
+        let mut found = Self::default();
+        for_each_line(listing, |line| {
+            // stream, dts, pts, duration, size, checksum
+            let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+            if let (false, [_, _, pts, duration, ..]) = (line.starts_with('#'), fields.as_slice())
+                && let Ok(pts) = pts.parse()
+            {
+                found.add(pts, duration.parse().ok());
+            }
+            not_over(most, found.pts.len() as u64)
+        })?;
+        Ok(found)
+    }
+
     fn add(&mut self, pts: i64, duration: Option<i64>) {
         self.pts.push(pts);
         if self.latest.is_none_or(|(latest, _)| latest < pts) {
@@ -189,23 +231,25 @@ impl Times {
     }
 
     /// The ledger; the last frame lasts as long as it says, else as the one before.
-    fn ledger(self, video: &VideoInput<'_>) -> Result<Ledger, LedgerError> {
+    ///
+    /// # Errors
+    /// If there is no frame, or if times do not increase.
+    pub(super) fn ledger(self, stream: &StreamInfo) -> Result<Ledger, LedgerError> {
         let Self { pts, latest } = self;
-        let time_base = video.stream.time_base;
         let (last, duration) = latest.ok_or(LedgerError::Empty)?;
         let before = pts.len().checked_sub(2).map(|n| last.saturating_sub(pts[n]));
-        let lasts = [duration, before, Some(one_frame(video, time_base))]
+        let lasts = [duration, before, Some(one_frame(stream))]
             .into_iter()
             .flatten()
             .find(|d| *d > 0);
-        Ledger::new(time_base, pts, last.saturating_add(lasts.unwrap_or(1)))
+        Ledger::new(stream.time_base, pts, last.saturating_add(lasts.unwrap_or(1)))
     }
 }
 
 /// Ticks of one frame by the stream's stated rate, or 40 ms.
-fn one_frame(video: &VideoInput<'_>, time_base: TimeBase) -> i64 {
-    let seconds = video.stream.avg_frame_rate.map_or(0.04, |rate| 1.0 / rate.as_f64());
-    ((seconds / time_base.seconds(1)).round() as i64).max(1)
+fn one_frame(stream: &StreamInfo) -> i64 {
+    let seconds = stream.avg_frame_rate.map_or(0.04, |rate| 1.0 / rate.as_f64());
+    ((seconds / stream.time_base.seconds(1)).round() as i64).max(1)
 }
 
 fn not_over(limit: u64, frames: u64) -> Result<()> {
@@ -223,13 +267,22 @@ fn no_frames() -> Error {
     )
 }
 
-fn for_each_line(stdout: Option<ChildStdout>, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+/// What a child writes.
+fn piped(child: &mut Child) -> Result<ChildStdout> {
+    child
+        .take_stdout()
+        .ok_or_else(|| Error::internal("a child without its pipe"))
+}
+
+fn for_each_line(listing: impl Read, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let broke = |e| Error::new(ErrorCode::InputDamaged, "a listing of ffmpeg's broke off").because(e);
-    let mut lines = BufReader::new(stdout.ok_or_else(|| Error::internal("a child without its pipe"))?);
+    let mut lines = BufReader::new(listing);
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = std::io::Read::take(&mut lines, LONGEST_LINE)
+        let read = lines
+            .by_ref()
+            .take(LONGEST_LINE)
             .read_until(b'\n', &mut line)
             .map_err(broke)?;
         if read == 0 {

@@ -8,6 +8,8 @@ pub(crate) mod encode;
 pub(crate) mod encoder;
 pub mod formats;
 mod fragment;
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod hashes;
 mod hdr10;
 pub(crate) mod input;

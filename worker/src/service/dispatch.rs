@@ -215,7 +215,7 @@ fn still(core: &Arc<Core>, held: &Arc<Held>, record: &Record) -> Result<Outcome>
 /// Ten times as long as a picture's work may be estimated to take: on the interactive lane a minute.
 fn picture_deadline(lane: Lane) -> Duration {
     match lane {
-        Lane::Interactive => Deadlines::batch(Duration::from_secs_f64(picture::INTERACTIVE_SECONDS)),
+        Lane::Interactive => Deadlines::batch(picture::INTERACTIVE_SECONDS),
         Lane::Bulk => Deadlines::longest(),
     }
 }

@@ -69,7 +69,7 @@ pub fn audit(job: &JobContext, plan: &Arc<Plan>, engine: &dyn Engine, batch: u64
 
 /// How long decoding a segment may take.
 fn deadline(plan: &Plan) -> Duration {
-    Deadlines::batch(Duration::from_secs_f64(plan.batch_seconds))
+    Deadlines::batch(plan.batch_seconds)
 }
 
 fn digest(hashes: &[String]) -> String {

@@ -13,15 +13,15 @@ use crate::media::within;
 use crate::{Error, Result};
 
 /// What does not depend on the frames.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     /// Its times are filled in when they are known.
-    pub(super) video: PlannedVideo,
-    pub(super) encoder: EncoderSpec,
-    pub(super) notes: Vec<String>,
+    pub(crate) video: PlannedVideo,
+    pub(crate) encoder: EncoderSpec,
+    pub(crate) notes: Vec<String>,
 }
 
 /// All of a planned video that does not depend on its frames.
-pub(super) fn draft(stream: &StreamInfo, hdr: &Hdr, request: &PlanRequest, limits: &Limits) -> Result<Draft> {
+pub(crate) fn draft(stream: &StreamInfo, hdr: &Hdr, request: &PlanRequest, limits: &Limits) -> Result<Draft> {
     let mut notes = Vec::new();
     let codec = request.encode.codec;
     let (working, encoded) = formats(stream, request, &mut notes)?;

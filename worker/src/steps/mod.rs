@@ -25,15 +25,16 @@ use clearfleet_common::storage::PlanKey;
 
 pub use assemble::assemble;
 pub use audit::audit;
+pub(crate) use draft::draft;
 pub use meter::{Meter, Stage};
 pub use picture::{PictureReport, PictureRequest, picture};
-pub(crate) use plan::pipeline_digest;
 pub use plan::{PlanRequest, plan, plan_preview};
+pub(crate) use plan::{pipeline_digest, timed};
 pub use progress::{Frames, Progress};
 pub(crate) use store::hex;
 pub use store::{Created, FolderStore, ObjectWriter, Store};
 pub use upscale::upscale;
-pub(crate) use upscale::{BATCH_DETAIL, read_json};
+pub(crate) use upscale::{BATCH_DETAIL, read_json, write_json};
 
 use crate::media::codec::Codec;
 use crate::media::serve::{ServedSource, SourceServer};

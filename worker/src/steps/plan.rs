@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::config::Deadlines;
+use clearfleet_common::config::{Deadlines, Limits};
 use clearfleet_common::job::{
     Container, EncodeSettings, EncoderSpec, FORMAT_VERSION, Filters, FrameRange, Ledger, LedgerSlice, Plan,
     PlannedVideo, Rational, Retouch, SourceIdentity, Stretch, Target,
@@ -130,21 +130,11 @@ fn pixels((width, height): (u32, u32)) -> f64 {
 
 /// Cuts the ledger into batches and writes all of it down, the plan last.
 fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, ledger: &Ledger) -> Result<Arc<Plan>> {
-    check_pace(request.encode.container, ledger)?;
-    let seconds = ledger.time_base().seconds(ledger.end() - ledger.pts()[0]);
-    if seconds > job.limits.seconds as f64 {
-        let message = format!(
-            "a video of {seconds:.0} s is over the limit of {} s",
-            job.limits.seconds
-        );
-        return Err(Error::new(ErrorCode::InputTooLong, message).with("limit", job.limits.seconds));
-    }
     let Draft {
         video,
         encoder,
         mut notes,
-    } = draft;
-    let video = timed(video, ledger, &request.stretch, encoder.reorder);
+    } = timed(draft, request, ledger, &job.limits)?;
     if probe.demuxer == input::FILM {
         let film = job.source.film(&job.stop)?;
         notes.extend(film.timing().lost.iter().map(|what| format!("{what} is not kept")));
@@ -157,7 +147,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         .or(earlier.as_ref().map(Earlier::batch_frames))
         .unwrap_or_else(|| batch_frames(video.target_size, request.pixels_per_second));
     let lead = lead(&video, &encoder);
-    let per_batch = agreed(job, ledger, per_batch, lead)?;
+    let per_batch = agreed(job, ledger, per_batch.min(LedgerSlice::MOST_FRAMES), lead)?;
     let whole_video = request.stretch.is_whole();
     let batches: Vec<FrameRange> = ledger.range().batches(per_batch).collect();
     let plan = Plan {
@@ -284,18 +274,39 @@ fn make_ledger(job: &JobContext, video: &VideoInput<'_>, request: &PlanRequest) 
 }
 
 /// Fills in what depends on the frames' times.
-fn timed(mut video: PlannedVideo, ledger: &Ledger, stretch: &Stretch, reorder: u32) -> PlannedVideo {
+///
+/// # Errors
+/// `SettingsInvalid` where frames come faster than the container shows them; `InputTooLong`; `InputDamaged` where times are
+/// too far from 0 to be written.
+pub(crate) fn timed(mut draft: Draft, request: &PlanRequest, ledger: &Ledger, limits: &Limits) -> Result<Draft> {
+    check_pace(request.encode.container, ledger)?;
     let pts = ledger.pts();
+    let seconds = ledger.time_base().seconds(ledger.end() - pts[0]);
+    if seconds > limits.seconds as f64 {
+        let message = format!("a video of {seconds:.0} s is over the limit of {} s", limits.seconds);
+        return Err(Error::new(ErrorCode::InputTooLong, message).with("limit", limits.seconds));
+    }
+    let video = &mut draft.video;
     if let Some(rate) = rational_rate(ledger.average_rate()) {
         video.frame_rate = if variable(ledger) { rate } else { video.frame_rate };
     }
     let ticks = 1.0 / (video.frame_rate.as_f64() * video.time_base.seconds(1));
-    let ahead = i64::from(reorder) * (ticks.round() as i64).max(1);
+    let ahead = i64::from(draft.encoder.reorder).saturating_mul((ticks.round() as i64).max(1));
     // Whole videos keep their own clock; a stretch starts at zero.
-    let first = if stretch.is_whole() { pts[0].min(0) } else { pts[0] };
-    video.shift = ahead - first;
+    let first = if request.stretch.is_whole() {
+        pts[0].min(0)
+    } else {
+        pts[0]
+    };
+    video.shift = ahead.saturating_sub(first);
     video.last_duration = ledger.end() - pts[pts.len() - 1];
-    video
+    // The latest time in a segment, in whose clock the numerator is multiplied out.
+    let latest = (i128::from(ledger.end()) + i128::from(video.shift)) * i128::from(video.time_base.num());
+    if i64::try_from(latest).is_err() {
+        let message = "the video's times are too far from zero to be written";
+        return Err(Error::new(ErrorCode::InputDamaged, message).with("found", ledger.end()));
+    }
+    Ok(draft)
 }
 
 /// Whether frames come at distances that differ by more than rounding.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Deadlines;
@@ -125,7 +125,7 @@ impl<'a> Line<'a> {
         let missing = || Error::internal(format!("batch {batch} has no ledger"));
         let slice: LedgerSlice = read_json(&bytes.ok_or_else(missing)?, "ledger")?;
         let since = Instant::now();
-        let deadline = since + Deadlines::batch(Duration::from_secs_f64(self.plan.batch_seconds));
+        let deadline = since + Deadlines::batch(self.plan.batch_seconds);
         let whole = self.plan.until.is_none() && self.plan.zero == 0;
         let order = DecodeOrder {
             source: Arc::clone(&self.job.source),
@@ -400,6 +400,6 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(bytes: &[u8], what: &str
     serde_json::from_slice(bytes).map_err(|e| Error::internal(format!("a stored {what} cannot be read")).because(e))
 }
 
-pub(super) fn write_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
+pub(crate) fn write_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|e| Error::internal("a value cannot be stored").because(e))
 }

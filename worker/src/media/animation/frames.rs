@@ -12,7 +12,7 @@ use png::{BlendOp, ColorType, DisposeOp, Transformations};
 use super::canvas::{Area, Canvas, Disposal, Patch};
 use super::timing::Timing;
 use crate::media::serve::SourceBytes;
-use crate::media::sniff::Picture;
+use crate::media::sniff::{Picture, vp8_size};
 use crate::media::still::reader::{Failure, Reader, SourceReader, skip, take};
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 const HEADROOM: u64 = 1 << 20;
 
 /// Is given what is shown, RGBA of 8 bits row by row, and says whether to go on.
-type Show<'a> = &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>;
+pub(in crate::media) type Show<'a> = &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>;
 
 /// Why decoding ended.
 type Ended<E> = std::result::Result<(), E>;
@@ -29,7 +29,7 @@ type Ended<E> = std::result::Result<(), E>;
 ///
 /// # Errors
 /// `InputDamaged`, `InputUnreadable`.
-pub(super) fn compose(timing: &Timing, source: &dyn SourceBytes, show: Show<'_>) -> Result<()> {
+pub(in crate::media) fn compose(timing: &Timing, source: &dyn SourceBytes, show: Show<'_>) -> Result<()> {
     let (stop, failure) = (Stop::new(), Failure::default());
     let reader = SourceReader::buffered(source, &stop, &failure);
     let canvas = Canvas::new(timing.size.0, timing.size.1);
@@ -193,8 +193,24 @@ fn webp_frames(
     }
 }
 
+/// Whether the lossy pictures among a frame's chunks have its size.
+fn is_of_size(mut chunks: &[u8], size: (u32, u32)) -> bool {
+    while let Some(([a, b, c, d, length @ ..], rest)) = chunks.split_first_chunk::<8>() {
+        let lossy = [*a, *b, *c, *d] == *b"VP8 ";
+        if lossy && rest.first_chunk().is_none_or(|head| vp8_size(*head) != size) {
+            return false;
+        }
+        let length = u32::from_le_bytes(*length) as usize;
+        chunks = rest.get(length + (length & 1)..).unwrap_or_default();
+    }
+    true
+}
+
 /// Decodes the data of one frame, as RGBA.
 fn webp_picture(data: &[u8], area: Area) -> std::result::Result<Vec<u8>, image_webp::DecodingError> {
+    if !is_of_size(data, (area.width, area.height)) {
+        return Err(image_webp::DecodingError::InconsistentImageSizes);
+    }
     let mut file = b"WEBP".to_vec();
     if data.starts_with(b"ALPH") {
         // Alpha in a chunk of its own stands behind a header that announces it.

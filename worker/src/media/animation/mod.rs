@@ -8,11 +8,11 @@
 mod canvas;
 mod encode;
 mod film;
-mod frames;
+pub(super) mod frames;
 mod quicktime;
 #[cfg(test)]
 pub(crate) mod tests;
-mod timing;
+pub(super) mod timing;
 
 pub(crate) use encode::encode;
 pub(crate) use film::Film;

@@ -9,6 +9,9 @@ use crate::{Error, Result};
 /// Frames that are read at most: a bound for memory, far above any animated picture.
 const MOST_FRAMES: usize = 1 << 20;
 
+/// The longest edge that a PNG may state, in pixels: the bytes of a frame are a number of 64 bits then.
+const LONGEST_EDGE: u32 = i32::MAX as u32;
+
 const PROFILE: &str = "the colour profile";
 const EXIF: &str = "the EXIF metadata";
 
@@ -96,7 +99,8 @@ impl Timing {
     /// Walks over the file.
     ///
     /// # Errors
-    /// `InputDamaged` if it ends too early, `InputTooManyFrames`, `InputUnreadable`, `Stopped`.
+    /// `InputDamaged` if it ends too early, `InputDimensions` if it states no size or an impossible one, `InputTooManyFrames`,
+    /// `InputUnreadable`, `Stopped`.
     pub(crate) fn read(picture: Picture, source: &dyn SourceBytes, stop: &Stop) -> Result<Self> {
         let mut timing = Self {
             picture,
@@ -115,7 +119,7 @@ impl Timing {
             }
         };
         let (width, height) = timing.size;
-        if whole && (width == 0 || height == 0) {
+        if whole && (width.min(height) == 0 || width.max(height) > LONGEST_EDGE) {
             let message = format!("the animated {picture} says that it has {width}x{height} pixels");
             return Err(Error::new(ErrorCode::InputDimensions, message));
         }

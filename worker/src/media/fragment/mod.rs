@@ -79,6 +79,7 @@ impl<'a> SegmentClock<'a> {
 /// `EncodeFailed` if `input` is no such stream, holds another number of frames than the batch, or reorders frames
 /// across fragments or further than `clock` allows; the error of a failed write.
 pub(crate) fn retime(mut input: impl Read, output: &mut dyn Write, clock: &SegmentClock<'_>) -> Result<()> {
+    let expected = clock.slice.range().len();
     let mut done = Progress::default();
     let mut pending = None;
     while let Some((kind, bytes)) = read_box(&mut input)? {
@@ -89,19 +90,32 @@ pub(crate) fn retime(mut input: impl Read, output: &mut dyn Write, clock: &Segme
                 let moof = pending
                     .take()
                     .ok_or_else(|| encoder_said("media data without a fragment header"))?;
+                let found = done.frames as u64 + sample_count(&moof);
+                if found > expected {
+                    return Err(another_number(expected, found));
+                }
                 let samples = Samples::of(&moof)?;
                 write_fragment(output, &samples, &bytes, clock, &mut done)?;
             }
             _ => {}
         }
     }
-    let expected = clock.slice.range().len();
     if done.frames as u64 != expected {
-        return Err(encoder_said("another number of frames than it was given")
-            .with("expected", expected)
-            .with("found", done.frames));
+        return Err(another_number(expected, done.frames as u64));
     }
     Ok(())
+}
+
+/// Samples of a fragment as it states them: a few bytes may state any number.
+fn sample_count(moof: &Moof) -> u64 {
+    let runs = moof.traf.iter().flat_map(|traf| &traf.trun);
+    runs.map(|run| run.samples.len() as u64).sum()
+}
+
+fn another_number(expected: u64, found: u64) -> Error {
+    encoder_said("another number of frames than it was given")
+        .with("expected", expected)
+        .with("found", found)
 }
 
 /// Reads the next box; its payload is bounded.
@@ -141,7 +155,7 @@ fn write_box(output: &mut dyn Write, kind: &[u8; 4], bytes: &[u8]) -> Result<()>
 #[derive(Default)]
 struct Progress {
     frames: i64,
-    latest: Option<i64>,
+    latest: Option<i128>,
 }
 
 /// What the encoder's fragment says of its samples, in decoding order.
@@ -151,7 +165,7 @@ struct Samples {
     /// Frame of the fragment in presentation order that each sample is.
     ranks: Vec<i64>,
     /// First and last presentation time on the encoder's own clock.
-    span: (i64, i64),
+    span: (i128, i128),
 }
 
 impl Samples {
@@ -159,11 +173,12 @@ impl Samples {
         let [traf] = moof.traf.as_slice() else {
             return Err(encoder_said("a fragment that is not of one track").with("tracks", moof.traf.len()));
         };
-        let mut dts = traf.tfdt.as_ref().map_or(0, |t| t.base_media_decode_time) as i64;
+        // Before 0 it is written as a number of 64 bits with a sign; in more bits, what is added cannot overflow.
+        let mut dts = i128::from(traf.tfdt.as_ref().map_or(0, |t| t.base_media_decode_time) as i64);
         let (mut entries, mut pts) = (Vec::new(), Vec::new());
         for entry in traf.trun.iter().flat_map(|run| run.samples.iter()) {
-            pts.push(dts + entry.cts.unwrap_or(0));
-            dts += i64::from(entry.duration.or(traf.tfhd.default_sample_duration).unwrap_or(0));
+            pts.push(dts + i128::from(entry.cts.unwrap_or(0)));
+            dts += i128::from(entry.duration.or(traf.tfhd.default_sample_duration).unwrap_or(0));
             entries.push(TrunEntry {
                 duration: None,
                 size: entry.size.or(traf.tfhd.default_sample_size),

@@ -67,7 +67,7 @@ fn is_hdr(side_data: &str) -> bool {
 }
 
 /// What the stream says, then the frames, of which the first that says something counts.
-fn said(root: &Value) -> Hdr {
+pub(in crate::media) fn said(root: &Value) -> Hdr {
     let mut hdr = Hdr::default();
     let of = |name| list(root, name).iter().flat_map(|part| list(part, "side_data_list"));
     for side_data in of("streams").chain(of("frames")) {

@@ -1,8 +1,8 @@
 //! What a user's file holds, as ffprobe says it.
 
 mod alpha;
-mod hdr;
-mod parse;
+pub(super) mod hdr;
+pub(super) mod parse;
 #[cfg(test)]
 pub(crate) mod tests;
 

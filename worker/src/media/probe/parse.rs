@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const UNKNOWN_TICKS: i64 = 0xffff_ffff;
 
 /// Reads a whole answer.
-pub(super) fn probe(said: &str, limits: Limits) -> Result<Probe> {
+pub(in crate::media) fn probe(said: &str, limits: Limits) -> Result<Probe> {
     let unreadable = |what: &str| Error::new(ErrorCode::InputUnsupported, format!("ffprobe's answer {what}"));
     let root: Value = serde_json::from_str(said).map_err(|e| unreadable("is no JSON").because(e))?;
     let format = &root["format"];

@@ -1,17 +1,19 @@
-//! What a child says on stderr, sorted by ffmpeg-sidecar's parser.
+//! What a child says on stderr, sorted by its level.
+//!
+//! ffmpeg-sidecar's parser is not asked: it takes lines about streams apart at bytes that may lie within a letter, and panics
+//! then (2.7.0); what a stranger's file is called may be in such a line.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
-use ffmpeg_sidecar::event::{FfmpegEvent, LogLevel};
-use ffmpeg_sidecar::log_parser::FfmpegLogParser;
+use ffmpeg_sidecar::event::LogLevel;
 
 /// How many of the last lines go into an error.
-const LAST_LINES: usize = 10;
+pub(in crate::media) const LAST_LINES: usize = 10;
 /// How many lines a report keeps.
-const REPORTED_LINES: usize = 100;
+pub(in crate::media) const REPORTED_LINES: usize = 100;
 /// Where a line without an end is broken, in bytes: a stranger's file may decide what is said.
-const LINE_BYTES: usize = 4096;
+pub(in crate::media) const LINE_BYTES: usize = 4096;
 
 /// How ffmpeg, C++, x264 and x265, and SVT-AV1 say that there is no memory.
 const OUT_OF_MEMORY: [&str; 4] = [
@@ -23,31 +25,39 @@ const OUT_OF_MEMORY: [&str; 4] = [
 
 /// What was said, bounded.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(in crate::media) struct Log {
     /// The last lines that say more than how things go, oldest first.
-    pub(super) last: VecDeque<String>,
+    pub(in crate::media) last: VecDeque<String>,
     /// The first warnings.
-    pub(super) warnings: Vec<String>,
+    pub(in crate::media) warnings: Vec<String>,
     /// The first errors.
-    pub(super) errors: Vec<String>,
+    pub(in crate::media) errors: Vec<String>,
     /// Whether the child ran out of memory.
-    pub(super) out_of_memory: bool,
+    pub(in crate::media) out_of_memory: bool,
 }
 
 /// Reads to the end. `url` is the source's address, which is nobody's business.
-pub(super) fn read(stderr: impl Read, url: Option<&str>) -> Log {
+pub(in crate::media) fn read(stderr: impl Read, url: Option<&str>) -> Log {
     let mut log = Log::default();
-    let mut parser = FfmpegLogParser::new(Bounded { inner: stderr, line: 0 });
-    loop {
-        match parser.parse_next_event() {
-            Ok(FfmpegEvent::LogEOF) => return log,
-            Ok(FfmpegEvent::Log(level, line)) => log.add(&level, &line, url),
-            // A line that looks like one about a stream, where none is expected: the parser gives its text in the error.
-            Err(other) => log.add(&LogLevel::Unknown, &other.to_string(), url),
-            // What ffmpeg says about inputs and progress is not shown at this level.
-            Ok(_) => {}
-        }
+    let mut lines = BufReader::new(Bounded { inner: stderr, line: 0 });
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let said = String::from_utf8_lossy(&line);
+        log.add(&level(&said), &said, url);
+        line.clear();
     }
+    log
+}
+
+fn level(line: &str) -> LogLevel {
+    let levels = [
+        ("[info]", LogLevel::Info),
+        ("[warning]", LogLevel::Warning),
+        ("[error]", LogLevel::Error),
+        ("[fatal]", LogLevel::Fatal),
+    ];
+    let found = levels.into_iter().find(|(mark, _)| line.contains(mark));
+    found.map_or(LogLevel::Unknown, |(_, level)| level)
 }
 
 impl Log {
@@ -85,7 +95,7 @@ fn clean(line: &str, url: Option<&str>) -> Option<String> {
     Some(text)
 }
 
-/// A reader whose lines have an end and whose failure is an end.
+/// A reader whose lines have an end, which is the same for all, and whose failure is an end.
 struct Bounded<R> {
     inner: R,
     line: usize,
@@ -99,12 +109,8 @@ impl<R: Read> Read for Bounded<R> {
             Err(_) => 0,
         };
         for byte in &mut buffer[..n] {
-            self.line = if matches!(*byte, b'\n' | b'\r') {
-                0
-            } else {
-                self.line + 1
-            };
-            if self.line == LINE_BYTES {
+            self.line += 1;
+            if matches!(*byte, b'\n' | b'\r') || self.line == LINE_BYTES {
                 *byte = b'\n';
                 self.line = 0;
             }
@@ -135,6 +141,15 @@ mod tests {
         assert_eq!(log.warnings, ["[h264] [warning] odd"]);
         assert_eq!(log.last.len(), 4);
         assert!(!log.out_of_memory);
+    }
+
+    #[test]
+    fn a_line_about_a_stream_may_hold_any_letters() {
+        let log = read(
+            "[warning] é\n  Stream #0:0: Video: h264, yuv420é, 320x180\r".as_bytes(),
+            None,
+        );
+        assert_eq!(log.last, ["[warning] é", "Stream #0:0: Video: h264, yuv420é, 320x180"]);
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! ffmpeg and ffprobe as confined children: what they may read, write, use and how long they may run is fixed before
 //! they start, because what they read is a stranger's.
 //!
-//! [`FfmpegCommand`] builds the command and the crate's log parser reads what the child says; the start itself is
-//! [`std::process::Command`]'s, because the crate's own adds `-n`, which ffprobe does not know, and asks for three
-//! pipes.
+//! [`FfmpegCommand`] builds the command; the start itself is [`std::process::Command`]'s, because the crate's own adds `-n`,
+//! which ffprobe does not know, and asks for three pipes.
 
 mod child;
 mod confine;
 mod launcher;
-mod log;
+pub(super) mod log;
 mod program;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use clearfleet_common::ErrorCode;
 use crate::media::serve::SourceBytes;
 use crate::{Error, Result};
 
-pub(in crate::media) use walk::{GifBlock, Walk};
+pub(in crate::media) use walk::{GifBlock, Walk, vp8_size};
 
 /// How many bytes are looked at.
 const HEAD: usize = 4096;

@@ -192,6 +192,14 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Width and height of a lossy frame of a WebP, of whose data these are the first bytes. What its file says may be something
+/// else, and the decoder makes room for a frame before it compares.
+pub(in crate::media) fn vp8_size([_, _, _, _, _, _, a, b, c, d]: [u8; 10]) -> (u32, u32) {
+    // Two bits of each number say how it is scaled.
+    let edge = |bytes| u32::from(u16::from_le_bytes(bytes) & 0x3fff);
+    (edge([a, b]), edge([c, d]))
+}
+
 /// Bytes of the colour table that the flags announce.
 fn colour_table(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }

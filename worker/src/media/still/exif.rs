@@ -12,7 +12,7 @@ const LONG: u16 = 4;
 
 /// Takes the orientation out of a block: what is left says that the picture stands upright. A thumbnail that lies on its
 /// side as the picture did goes too, since nothing would turn it any more.
-pub(super) fn take_orientation(exif: &mut Vec<u8>) -> Orientation {
+pub(in crate::media) fn take_orientation(exif: &mut Vec<u8>) -> Orientation {
     if exif.starts_with(PREFIX) {
         exif.drain(..PREFIX.len());
     }
@@ -24,7 +24,7 @@ pub(super) fn take_orientation(exif: &mut Vec<u8>) -> Orientation {
 }
 
 /// Corrects the picture's size where the block names it.
-pub(super) fn set_size(exif: &mut [u8], width: u32, height: u32) {
+pub(in crate::media) fn set_size(exif: &mut [u8], width: u32, height: u32) {
     let Some(order) = Order::of(exif) else { return };
     let Some(first) = order.long(exif, 4) else { return };
     let second = order

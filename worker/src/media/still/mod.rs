@@ -7,11 +7,11 @@
 mod decode;
 mod density;
 mod encode;
-mod exif;
+pub(in crate::media) mod exif;
 mod files;
 pub(in crate::media) mod reader;
 mod survey;
-mod xmp;
+pub(in crate::media) mod xmp;
 
 use std::fmt;
 

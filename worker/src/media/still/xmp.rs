@@ -4,7 +4,7 @@
 const BEFORE: [&[u8]; 3] = [b"tiff:Orientation=\"", b"tiff:Orientation='", b"<tiff:Orientation>"];
 
 /// Makes a packet say that the picture stands upright, where it says how it stands.
-pub(super) fn set_upright(xmp: &mut [u8]) {
+pub(in crate::media) fn set_upright(xmp: &mut [u8]) {
     for before in BEFORE {
         let places: Vec<usize> = xmp
             .windows(before.len())

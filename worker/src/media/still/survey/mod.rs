@@ -11,7 +11,7 @@ use std::io;
 
 use super::density::Density;
 use super::reader::{Reader, skip, take};
-use crate::media::sniff::Picture;
+use crate::media::sniff::{Picture, vp8_size};
 
 /// What the headers say.
 #[derive(Debug, Default, PartialEq)]
@@ -52,6 +52,12 @@ impl Survey {
             tracing::debug!(%error, %picture, "the headers end early");
         }
         survey
+    }
+
+    /// Something in the file has this size: what is decoded may be as large.
+    fn holds(&mut self, (width, height): (u32, u32)) {
+        let (least_width, least_height) = self.size.unwrap_or_default();
+        self.size = Some((width.max(least_width), height.max(least_height)));
     }
 
     fn loses(&mut self, what: &'static str) {
@@ -100,9 +106,15 @@ fn webp(reader: &mut Reader<'_>, survey: &mut Survey) -> io::Result<()> {
             b"VP8X" if length >= 10 => {
                 let [_, _, _, _, a, b, c, d, e, f] = take(reader)?;
                 let edge = |bytes: [u8; 3]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) + 1;
-                survey.size = Some((edge([a, b, c]), edge([d, e, f])));
+                survey.holds((edge([a, b, c]), edge([d, e, f])));
                 left -= 10;
             }
+            b"VP8 " if length >= 10 => {
+                survey.holds(vp8_size(take(reader)?));
+                left -= 10;
+            }
+            // A frame is chunks after a head.
+            b"ANMF" => left = 16,
             b"XMP " => survey.xmp = true,
             b"ICCP" => survey.profile = true,
             _ => {}
