@@ -11,6 +11,7 @@ mod problems;
 mod read;
 mod stream;
 mod traces;
+mod uploads;
 mod world;
 
 use world::{ALICE, Answer, BOB, NOBODY, ROOT, World, png};

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clearfleet_common::job::{JobId, State};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use reqwest::{Method, StatusCode};
@@ -122,6 +124,26 @@ async fn what_names_no_job_shows_nobodys() {
                     "{path}: {text}"
                 );
             }
+            ("POST", "/v1/uploads") => {
+                let source = format!(
+                    "settings {}",
+                    BASE64_STANDARD.encode(json!({"source": {"job": job}}).to_string())
+                );
+                let begin = world.request(BOB, method, &path).header("Tus-Resumable", "1.0.0");
+                let begin = begin.header("Upload-Length", 1).header("Upload-Metadata", source);
+                assert_eq!(answer(begin).await.refusal(), (400, "body_invalid".to_owned()));
+            }
+            (_, "/v1/uploads/{id}") => {
+                let address = format!("/v1/uploads/{job}");
+                let upload = world
+                    .request(BOB, method.clone(), &address)
+                    .header("Tus-Resumable", "1.0.0");
+                let upload = upload
+                    .header("X-HTTP-Method-Override", "PATCH")
+                    .header("Content-Type", "application/offset+octet-stream")
+                    .header("Upload-Offset", 0);
+                assert_eq!(answer(upload).await.status, StatusCode::NOT_FOUND, "{method}");
+            }
             ("GET", "/v1/models" | "/v1/dead-letters" | "/v1/backup") => {
                 assert_eq!(
                     world.get(BOB, &path).await.refusal(),
@@ -148,6 +170,8 @@ async fn who_shows_no_key_gets_nowhere() {
         let answer = call(&world, NOBODY, &method, &path, job).await;
         if open.contains(&path.as_str()) {
             assert_eq!(answer.status, StatusCode::OK, "{method} {path}");
+        } else if method == Method::HEAD {
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
         } else {
             assert_eq!(answer.refusal(), (401, "unauthorized".to_owned()), "{method} {path}");
             assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
