@@ -134,6 +134,12 @@ bench-fleet: ## a fleet on a real RabbitMQ and MinIO, minutes; a part of it: mak
 	cargo build --release -p clearfleet -p clearfleet-worker --bins --example fleet_workers
 	cargo run --release -p clearfleet-tests --bin bench -- --fleet $(patsubst %,--only %,$(ARGS))
 
+.PHONY: bench-page
+bench-page: ## what people wait for in the page, minutes; a part of it: make bench-page ARGS="tus_upload"
+	@deploy/setup.sh bench
+	cargo build --release -p clearfleet
+	cargo run --release -p clearfleet-tests --bin bench -- --page $(patsubst %,--only %,$(ARGS))
+
 .PHONY: dist
 dist: ## release programs, Debian packages, lists of materials and checksums, in dist/; with images: make dist ARGS=--images
 	@deploy/setup.sh dist
