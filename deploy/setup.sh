@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …
+#   deploy/setup.sh demo|page|test|fleet|cluster|lint|bench|monitoring|dist …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -12,7 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly root
 readonly RUST_MIN=1.95
 readonly FFMPEG_MIN=5.1
-readonly NODE_MIN=20
+readonly NODE_MIN=20.19
 # The last release of its community edition, by its Go version; tests run against it as a second S3 beside our own.
 readonly MINIO=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}
@@ -315,8 +315,12 @@ for target in "$@"; do
             need_library tuspy
             minio=${minio:-wanted}
             ;;
+        page)
+            need_npm "$root/api/web"
+            ;;
         lint)
             need_rust
+            need_npm "$root/api/web"
             need_component cargo-fmt rustfmt
             need_component cargo-clippy clippy
             need_tool cargo-deny
@@ -339,7 +343,7 @@ for target in "$@"; do
             have python3 || need_packages python3
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|fleet|cluster|lint|bench|monitoring|dist …" >&2
+            echo "usage: deploy/setup.sh demo|page|test|fleet|cluster|lint|bench|monitoring|dist …" >&2
             exit 2
             ;;
     esac

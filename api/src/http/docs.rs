@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{AppState, capabilities, jobs, service};
+use super::{AppState, capabilities, jobs, service, session};
 use crate::owners;
 
 /// What the document says beside the routes.
@@ -46,6 +46,7 @@ pub(super) fn routes_and_document() -> (Router<AppState>, utoipa::openapi::OpenA
         .merge(jobs::routes())
         .merge(capabilities::routes())
         .merge(service::routes())
+        .merge(session::routes())
         .merge(owners::routes());
     #[cfg(feature = "standalone")]
     let routes = routes.merge(crate::backup::routes());

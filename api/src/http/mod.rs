@@ -12,7 +12,9 @@ mod jobs;
 mod layers;
 mod listen;
 mod metrics;
+mod page;
 mod service;
+mod session;
 #[cfg(test)]
 mod tests;
 mod traced;
@@ -257,6 +259,6 @@ impl AppState {
 /// All routes.
 pub fn router(state: AppState) -> Router {
     let (routes, document) = docs::routes_and_document();
-    let routes = routes.merge(docs::pages(&document));
+    let routes = routes.merge(docs::pages(&document)).merge(page::routes());
     layers::around(routes, state)
 }

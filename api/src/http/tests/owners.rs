@@ -31,6 +31,7 @@ fn routes() -> Vec<(Method, String)> {
 fn body(method: &Method, path: &str) -> Option<Value> {
     match (method.as_str(), path) {
         ("PATCH", _) => Some(json!({"priority": "low"})),
+        ("POST", "/v1/session") => Some(json!({"key": "no key"})),
         ("POST", path) if path.ends_with("/redo") || path.ends_with("/preview") => Some(json!({})),
         _ => None,
     }
@@ -151,8 +152,11 @@ async fn what_names_no_job_shows_nobodys() {
                     "{path}"
                 );
             }
-            // Of keys: tested where they are made.
-            (_, path) if path.starts_with("/v1/keys") || path.starts_with("/v1/webhook") => {}
+            // Of keys and sessions: tested where they are made.
+            (_, path)
+                if ["/v1/keys", "/v1/webhook", "/v1/session"]
+                    .iter()
+                    .any(|of| path.starts_with(of)) => {}
             (method, path) => {
                 unknown.insert(format!("{method} {path}"));
             }
@@ -172,6 +176,12 @@ async fn who_shows_no_key_gets_nowhere() {
             assert_eq!(answer.status, StatusCode::OK, "{method} {path}");
         } else if method == Method::HEAD {
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        } else if (method.as_str(), path.as_str()) == ("DELETE", "/v1/session") {
+            assert_eq!(
+                answer.status,
+                StatusCode::NO_CONTENT,
+                "who has no session has none afterwards"
+            );
         } else {
             assert_eq!(answer.refusal(), (401, "unauthorized".to_owned()), "{method} {path}");
             assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
