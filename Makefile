@@ -21,6 +21,10 @@ scripts := .ci/run deploy/setup.sh deploy/await.sh deploy/demo/make-samples.sh d
 junit := target/nextest/default/junit.xml
 doctests := target/nextest/doctests.log
 
+page := api/web/embedded/built/index.html
+page_sources := $(shell find api/web/src api/web/build -type f) \
+	$(addprefix api/web/,index.html package-lock.json tsconfig.json vite.config.ts)
+
 .PHONY: help
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -32,6 +36,8 @@ setup: ## install what demo, test and lint need (each of them also does it by it
 .PHONY: demo
 demo: ## start the server, upscale a bundled photo and clip through it, stop it: about a minute; results in .demo/
 	@deploy/setup.sh demo
+	@# Where it cannot be built, the server says so in its place.
+	-@$(MAKE) --no-print-directory page
 	@# All programs: with these features, what is built here is not built again for the tests.
 	cargo build --workspace --bins
 	@deploy/demo/run.sh
@@ -39,8 +45,16 @@ demo: ## start the server, upscale a bundled photo and clip through it, stop it:
 .PHONY: run
 run: ## the server on http://127.0.0.1:8080, until Ctrl-C; options: make run ARGS="--listen 0.0.0.0:8080"
 	@deploy/setup.sh demo
+	-@$(MAKE) --no-print-directory page
 	cargo build -p clearfleet
 	exec $(CARGO_TARGET_DIR)/debug/clearfleet serve $(ARGS)
+
+.PHONY: page
+page: $(page) ## the page that the server shows, from api/web; programs that are built afterwards have it
+
+$(page): $(page_sources)
+	@deploy/setup.sh page
+	npm --prefix api/web run --silent build
 
 .PHONY: cluster
 cluster: ## a whole fleet on this machine without containers, until Ctrl-C; make cluster ARGS="--workers 4 --free-ports"
@@ -55,12 +69,13 @@ cluster-test: ## that cluster under load: every query of the dashboards gives da
 	@deploy/cluster-test.sh
 
 .PHONY: test
-test: ## all tests
+test: page ## all tests
 	@deploy/setup.sh test
 	@rm -f $(junit)
 	@# It also builds the programs, which the system tests drive.
 	cargo nextest run --workspace --no-tests=fail
 	cargo test --doc --workspace 2>&1 | tee $(doctests)
+	npm --prefix api/web run --silent test
 	@tests=$$(sed -n 's/^<testsuites .*tests="\([0-9]*\)" skipped="\([0-9]*\)".*time="\([0-9]*\).*/\1 tests passed in \3 s, \2 skipped/p' $(junit)); \
 	docs=$$(awk '/^test result:/ { n += $$4 } END { print n + 0 }' $(doctests)); \
 	echo "make test: $$tests; $$docs documentation tests passed."
@@ -101,6 +116,7 @@ lint: ## formatting, dependencies, scripts, spelling, clippy, documentation
 	shellcheck $(scripts)
 	hadolint $(dockerfiles)
 	typos
+	npm --prefix api/web run --silent lint
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	@echo "make lint: nothing to complain about."
@@ -115,7 +131,7 @@ monitoring: ## Prometheus' rules and their tests, and every query of the Grafana
 	@deploy/prometheus/check.sh
 
 .PHONY: compose-test
-compose-test: ## docker-compose.yml brought up for real on local images, with a worker and the broker killed; some minutes
+compose-test: page ## docker-compose.yml brought up for real on local images, with a worker and the broker killed; some minutes
 	@deploy/setup.sh demo
 	cargo build --workspace --bins
 	@deploy/compose-test.sh
@@ -148,8 +164,14 @@ bench-fleet: ## a fleet on a real RabbitMQ and MinIO, minutes; a part of it: mak
 	cargo build --release -p clearfleet -p clearfleet-worker --bins --example fleet_workers
 	cargo run --release -p clearfleet-tests --bin bench -- --fleet $(patsubst %,--only %,$(ARGS))
 
+.PHONY: bench-page
+bench-page: ## what people wait for in the page, minutes; a part of it: make bench-page ARGS="tus_upload"
+	@deploy/setup.sh bench
+	cargo build --release -p clearfleet
+	cargo run --release -p clearfleet-tests --bin bench -- --page $(patsubst %,--only %,$(ARGS))
+
 .PHONY: dist
-dist: ## release programs, Debian packages, lists of materials and checksums, in dist/; with images: make dist ARGS=--images
+dist: page ## release programs, Debian packages, lists of materials and checksums, in dist/; with images: make dist ARGS=--images
 	@deploy/setup.sh dist
 	cargo build --release --locked -p clearfleet -p clearfleet-worker
 	@deploy/dist.sh $(ARGS)

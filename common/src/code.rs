@@ -103,6 +103,10 @@ pub enum ErrorCode {
     StateConflict,
     /// The idempotency key was used for another request.
     IdempotencyConflict,
+    /// An upload goes on at another place than the request says.
+    OffsetConflict,
+    /// What came of an upload is not what its checksum says.
+    ChecksumMismatch,
     /// The request's body cannot be understood.
     BodyInvalid,
     /// The request's body ended before it was whole.
@@ -200,6 +204,8 @@ impl ErrorCode {
             | Self::Gone
             | Self::StateConflict
             | Self::IdempotencyConflict
+            | Self::OffsetConflict
+            | Self::ChecksumMismatch
             | Self::BodyInvalid
             | Self::BodyIncomplete
             | Self::FieldUnknown

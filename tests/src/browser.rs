@@ -1,10 +1,11 @@
 //! Chromium, driven by the scripts of `tests/browser` in Node.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
+
+use super::script::{answer_of, node, on_path};
 
 /// What Chromium is called.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -19,42 +20,15 @@ pub fn in_chromium(script: &str, input: &Value) -> Option<Value> {
     let (node, chromium) = installed(&folder)
         .inspect_err(|missing| println!("skipped: {missing} (deploy/setup.sh test)"))
         .ok()?;
-    let mut child = Command::new(node)
-        .arg(folder.join(script))
-        .env("CLEARFLEET_CHROMIUM", chromium)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("Node can be started");
-    let mut stdin = child.stdin.take().expect("stdin is a pipe");
-    // A script that ends before it has read all says why.
-    let _ = stdin.write_all(input.to_string().as_bytes());
-    drop(stdin);
-    let ended = child.wait_with_output().expect("Node can be waited for");
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{script} {input}: {said}");
-    let found = serde_json::from_slice(&ended.stdout);
-    Some(found.unwrap_or_else(|e| panic!("{script} prints no JSON ({e}): {said}")))
+    let mut call = Command::new(node);
+    call.arg(folder.join(script)).env("CLEARFLEET_CHROMIUM", chromium);
+    Some(answer_of(&mut call, input))
 }
 
 /// Node and Chromium, or what is missing.
 fn installed(folder: &Path) -> Result<(PathBuf, PathBuf), String> {
-    let node = on_path(&["node"]).ok_or("there is no Node")?;
+    let node = node(folder)?;
     let named = std::env::var_os("CLEARFLEET_CHROMIUM").map(PathBuf::from);
     let chromium = named.or_else(|| on_path(&NAMES)).ok_or("there is no Chromium")?;
-    let packages = folder.join("node_modules");
-    if packages.is_dir() {
-        return Ok((node, chromium));
-    }
-    Err(format!("{} does not exist", packages.display()))
-}
-
-fn on_path(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let files = names
-        .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    files.into_iter().find(|file| file.is_file())
+    Ok((node, chromium))
 }

@@ -11,7 +11,9 @@ mod media;
 mod minio;
 mod program;
 mod running;
+mod script;
 mod server;
+mod tus;
 mod world;
 
 pub use browser::in_chromium;
@@ -24,4 +26,5 @@ pub use program::{Call, is_root, program};
 pub use running::{DEADLINE, Ended, Process, Running};
 pub use rustix::process::Signal;
 pub use server::{Answer, Client, Event, Events, Raw, Receiver, Reply, Server, Told, Upload, id_of};
+pub use tus::TusClient;
 pub use world::World;

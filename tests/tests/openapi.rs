@@ -20,6 +20,11 @@ const AT_MOST: &str = "75";
 /// What every answer must be.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance";
 
+/// Bytes are bytes, whatever a protocol calls them.
+const HOOKS: &str = "import schemathesis
+schemathesis.serializer.alias('application/offset+octet-stream', 'application/octet-stream')
+";
+
 /// The program, or nothing where it is not installed.
 fn schemathesis() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -41,6 +46,7 @@ fn the_server_does_what_its_document_says() {
     let client = server.client().clone();
     let job = client.submit_with(&world.path("photo.png"), &json!({}));
     client.done(&job);
+    std::fs::write(world.path("hooks.py"), HOOKS).expect("a file of the test's own");
     let ended = Command::new("timeout")
         .args(["--kill-after=5", AT_MOST])
         .arg(program)
@@ -71,6 +77,7 @@ fn the_server_does_what_its_document_says() {
         ])
         // Streams do not end.
         .args(["--exclude-path-regex", "events$"])
+        .env("SCHEMATHESIS_HOOKS", "hooks.py")
         .current_dir(world.folder())
         .output()
         .expect("schemathesis can be started");

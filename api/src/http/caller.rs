@@ -11,7 +11,7 @@ use clearfleet_common::job::OwnerId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AppState, Problem};
+use super::{AppState, Problem, session};
 use crate::owners::Quota;
 
 /// What a caller may do.
@@ -99,7 +99,7 @@ impl Authenticator for NoKeys {
 }
 
 /// Whether a browser says that a page of another origin made the request; programs other than browsers say nothing.
-fn is_from_another_site(headers: &HeaderMap) -> bool {
+pub(super) fn is_from_another_site(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
     let origin = text(header::ORIGIN);
     let host = text(header::HOST).unwrap_or_default();
@@ -110,10 +110,16 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let by_cookie = session::with_key_of_cookie(&parts.headers);
+        // The browser adds the cookie whichever page asks. Those that know SameSite do not; this is for the others.
+        if by_cookie.is_some() && !parts.method.is_safe() && is_from_another_site(&parts.headers) {
+            let detail = "pages of other sites may not change anything here";
+            return Err(Problem::new(ErrorCode::Forbidden, detail));
+        }
         let credentials = Credentials {
             method: &parts.method,
             uri: &parts.uri,
-            headers: &parts.headers,
+            headers: by_cookie.as_ref().unwrap_or(&parts.headers),
         };
         state.authenticator.authenticate(credentials).await
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::ClassName;
 
+use crate::retention::Retention;
 use crate::webhooks::Reach;
 
 /// What operators may change of the HTTP API.
@@ -17,6 +18,8 @@ pub struct HttpConfig {
     pub uploads: usize,
     /// How long an upload waits for its turn.
     pub upload_turn: Duration,
+    /// An upload that goes on in other requests ends when nothing of it has come for this long.
+    pub upload_ttl: Duration,
     /// Event streams at once.
     pub streams: usize,
     /// How long an answer may take, uploads, downloads and streams of events aside.
@@ -81,6 +84,7 @@ impl Default for HttpConfig {
             json_bytes: 256 << 10,
             uploads: 32,
             upload_turn: Duration::from_secs(10),
+            upload_ttl: Retention::default().uploads,
             streams: 512,
             answer: Duration::from_secs(60),
             body_idle: Duration::from_secs(30),

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{AppState, jobs, service};
+use super::{AppState, capabilities, jobs, service, session};
 use crate::owners;
 
 /// What the document says beside the routes.
@@ -18,6 +18,7 @@ use crate::owners;
     info(title = "Clearfleet", description = "Upscales photos and videos. Errors are problem details (RFC 9457) with stable codes."),
     tags(
         (name = "jobs", description = "Sources, and what becomes of them."),
+        (name = "uploads", description = "Sources that come in several requests, by the tus protocol 1.0."),
         (name = "events", description = "What happens, as it happens."),
         (name = "objects", description = "Sources and results."),
         (name = "keys", description = "Who may ask, and what webhooks are signed with."),
@@ -43,7 +44,9 @@ impl Modify for Keys {
 pub(super) fn routes_and_document() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     let routes = OpenApiRouter::with_openapi(Document::openapi())
         .merge(jobs::routes())
+        .merge(capabilities::routes())
         .merge(service::routes())
+        .merge(session::routes())
         .merge(owners::routes());
     #[cfg(feature = "standalone")]
     let routes = routes.merge(crate::backup::routes());

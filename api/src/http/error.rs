@@ -176,7 +176,8 @@ fn status(code: ErrorCode) -> StatusCode {
         E::NotFound | E::NotReady => StatusCode::NOT_FOUND,
         E::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         E::Timeout => StatusCode::REQUEST_TIMEOUT,
-        E::StateConflict => StatusCode::CONFLICT,
+        E::StateConflict | E::OffsetConflict => StatusCode::CONFLICT,
+        E::ChecksumMismatch => checksum_mismatch(),
         E::Gone => StatusCode::GONE,
         E::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         E::TooLarge | E::InputTooLarge | E::QuotaExceeded => StatusCode::PAYLOAD_TOO_LARGE,
@@ -224,6 +225,11 @@ fn status(code: ErrorCode) -> StatusCode {
         | E::Stopped
         | E::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// 460, which the tus protocol has for it.
+fn checksum_mismatch() -> StatusCode {
+    StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 impl IntoResponse for Problem {

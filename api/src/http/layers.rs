@@ -20,8 +20,11 @@ use super::traced::traced;
 use super::{AppState, Problem};
 
 /// Routes that wait for their client or for work, and have deadlines of their own.
-const UNHURRIED: [(Method, &str); 3] = [
+const UNHURRIED: [(Method, &str); 6] = [
     (Method::POST, "/v1/jobs"),
+    (Method::POST, "/v1/uploads"),
+    (Method::PATCH, "/v1/uploads/{id}"),
+    (Method::POST, "/v1/uploads/{id}"),
     (Method::GET, "/v1/backup"),
     (Method::GET, "/v1/jobs/{id}/verification"),
 ];
@@ -76,16 +79,18 @@ async fn observe(State(state): State<AppState>, request: Request, next: Next) ->
         let kept = std::mem::take(response.headers_mut());
         response = problem.response(id.as_deref());
         // What a layer further in has added stays, such as the methods that a route has.
-        for (name, value) in kept
-            .iter()
-            .filter(|(name, _)| *name == header::ALLOW || *name == header::CONTENT_RANGE)
-        {
+        for (name, value) in kept.iter().filter(|(name, _)| is_kept(name)) {
             response.headers_mut().insert(name.clone(), value.clone());
         }
     }
     let status = response.status();
     state.metrics.answered(&method, route, status, began.elapsed());
     response
+}
+
+/// Whether a header of a refusal says more than the problem does.
+fn is_kept(name: &HeaderName) -> bool {
+    *name == header::ALLOW || *name == header::CONTENT_RANGE || name.as_str().starts_with("tus-")
 }
 
 /// A refusal is the client's business; a fault is ours.

@@ -4,6 +4,7 @@
 
 mod body;
 pub mod caller;
+mod capabilities;
 mod config;
 mod docs;
 mod error;
@@ -11,7 +12,9 @@ mod jobs;
 mod layers;
 mod listen;
 mod metrics;
+mod page;
 mod service;
+mod session;
 #[cfg(test)]
 mod tests;
 mod traced;
@@ -184,7 +187,7 @@ impl AppState {
         })
     }
 
-    /// Waits until every hint that was begun is given, or has failed.
+    /// Waits until every hint that was begun is given, or has failed, and what came of uploads is kept.
     pub async fn hints_given(&self) {
         self.hints.close();
         self.hints.wait().await;
@@ -209,6 +212,22 @@ impl AppState {
             let published = tokio::time::timeout(HINT, queue.publish(QueueName::Control, body.into())).await;
             if !matches!(published, Ok(Ok(()))) {
                 tracing::debug!(%owner, %job, batch, "nobody hears that batch {batch} of job {job} is waited for");
+            }
+        });
+    }
+
+    /// Tells the processes how much of an upload has come, at most once a second. Only a hint: the store knows it.
+    fn say_received(&self, owner: OwnerId, job: JobId, bytes: u64) {
+        if !self.records.received(owner, job, bytes) {
+            return;
+        }
+        let event = Event::Received { job, owner, bytes };
+        let body = serde_json::to_vec(&event).unwrap_or_default();
+        let queue = Arc::clone(&self.queue);
+        self.hints.spawn(async move {
+            let emitted = tokio::time::timeout(HINT, queue.emit(event.topic(), body.into())).await;
+            if !matches!(emitted, Ok(Ok(()))) {
+                tracing::debug!(%owner, %job, "other processes do not hear how much of job {job}'s source has come");
             }
         });
     }
@@ -240,6 +259,6 @@ impl AppState {
 /// All routes.
 pub fn router(state: AppState) -> Router {
     let (routes, document) = docs::routes_and_document();
-    let routes = routes.merge(docs::pages(&document));
+    let routes = routes.merge(docs::pages(&document)).merge(page::routes());
     layers::around(routes, state)
 }

@@ -7,19 +7,18 @@ use axum::extract::State as Extracted;
 use axum::http::header;
 use axum::response::IntoResponse;
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{ClassName, Codec, OutputFormat, Target};
+use clearfleet_common::job::{ClassName, Target};
 use clearfleet_common::storage::{KeyPrefix, ObjectKey};
 use clearfleet_common::telemetry::{self, Families};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use strum::VariantArray;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::Query;
 use super::error::ProblemBody;
-use super::view::{CodecName, FailureView, OutputFormatName};
+use super::view::FailureView;
 use super::{AppState, Caller, Problem};
 
 /// How long the store may take to say that it is there.
@@ -29,7 +28,6 @@ const CHECK: Duration = Duration::from_secs(5);
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(estimate))
-        .routes(routes!(capabilities))
         .routes(routes!(models))
         .routes(routes!(dead_letters))
         .routes(routes!(healthz))
@@ -167,113 +165,6 @@ async fn rate(state: &AppState, class: ClassName) -> Result<Option<f64>, Problem
     };
     let known: KnownClass = serde_json::from_slice(&stored.body).map_err(Problem::internal)?;
     Ok(Some(known.pixels_per_second).filter(|rate| rate.is_finite() && *rate > 0.0))
-}
-
-/// What the server takes and makes.
-#[derive(Debug, Serialize, ToSchema)]
-struct Capabilities {
-    /// The server's version.
-    version: &'static str,
-    /// File formats of results.
-    formats: Vec<FormatView>,
-    /// Codecs of videos.
-    #[schema(inline, value_type = Vec<CodecName>)]
-    codecs: Vec<Codec>,
-    /// Factors from and to.
-    scale: [f64; 2],
-    /// What a source may be at most.
-    limits: LimitsView,
-    /// Pools of workers; the first is that of jobs that name none.
-    #[schema(value_type = Vec<String>)]
-    classes: Vec<ClassName>,
-    /// Engines that this build has; empty where all work is done by workers elsewhere.
-    engines: Vec<String>,
-    /// Whether sources and results in an operator's buckets can be used in place.
-    objects_in_place: bool,
-}
-
-/// A file format of results.
-#[derive(Debug, Serialize, ToSchema)]
-struct FormatView {
-    /// Its name, which is its file extension.
-    #[schema(inline, value_type = OutputFormatName)]
-    name: OutputFormat,
-    /// Its media type.
-    content_type: &'static str,
-    /// Codecs of a video in it; empty for a picture.
-    #[schema(inline, value_type = Vec<CodecName>)]
-    codecs: Vec<Codec>,
-}
-
-/// What a source may be at most.
-#[derive(Debug, Serialize, ToSchema)]
-struct LimitsView {
-    /// Bytes.
-    bytes: u64,
-    /// Width or height of source and result, in pixels.
-    edge: u32,
-    /// Pixels of one frame of source and result.
-    pixels: u64,
-    /// Frames.
-    frames: u64,
-    /// Seconds.
-    seconds: u64,
-}
-
-/// What the server can do.
-#[utoipa::path(
-    get,
-    path = "/v1/capabilities",
-    tag = "server",
-    responses(
-        (status = 200, description = "What it can do.", body = Capabilities),
-        (status = "4XX", description = "Refused.", body = ProblemBody, content_type = "application/problem+json"),
-    )
-)]
-async fn capabilities(Extracted(state): Extracted<AppState>, _: Caller) -> Json<Capabilities> {
-    let limits = &state.config.limits;
-    let formats = OutputFormat::VARIANTS.iter().map(|format| FormatView {
-        name: *format,
-        content_type: format.content_type(),
-        codecs: match format.container().filter(|container| !container.is_animation()) {
-            Some(container) => Codec::VARIANTS
-                .iter()
-                .copied()
-                .filter(|codec| container.holds(*codec))
-                .collect(),
-            None => Vec::new(),
-        },
-    });
-    Json(Capabilities {
-        version: env!("CARGO_PKG_VERSION"),
-        formats: formats.collect(),
-        codecs: Codec::VARIANTS.to_vec(),
-        scale: [1.0, 8.0],
-        limits: LimitsView {
-            bytes: limits.bytes,
-            edge: limits.edge,
-            pixels: limits.pixels,
-            frames: limits.frames,
-            seconds: limits.seconds,
-        },
-        classes: state.config.classes.clone(),
-        engines: engines(),
-        objects_in_place: !state.config.places.is_empty(),
-    })
-}
-
-fn engines() -> Vec<String> {
-    #[cfg(feature = "standalone")]
-    {
-        use clap::ValueEnum;
-        let kinds = vdsr::EngineKind::value_variants().iter();
-        kinds
-            .filter_map(ValueEnum::to_possible_value)
-            .map(|kind| kind.get_name().to_owned())
-            .collect()
-    }
-    #[cfg(not(feature = "standalone"))]
-    Vec::new()
 }
 
 /// The models that there are.

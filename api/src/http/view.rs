@@ -139,6 +139,8 @@ pub struct RetouchView {
 pub struct SourceView {
     /// Its length.
     pub bytes: u64,
+    /// Bytes of it that have come; of an upload that goes on, as far as this server heard of it.
+    pub received: u64,
     /// Its media type.
     pub content_type: String,
 }
@@ -234,7 +236,7 @@ pub struct LinksView {
     pub itself: String,
     /// What happens to it, as it happens.
     pub events: String,
-    /// The source; null where it is not kept here any more.
+    /// The source; null where it is not there yet, or not kept here any more.
     pub source: Option<String>,
     /// A playlist to watch the video by, while it is made too; null where it is not planned yet or no player shows it.
     pub stream: Option<String>,
@@ -291,10 +293,7 @@ impl JobView {
             retouches: record.request.retouches.iter().map(RetouchView::from).collect(),
             priority: record.request.priority,
             class: record.request.class,
-            source: SourceView {
-                bytes: record.source.bytes,
-                content_type: record.source.content_type.clone(),
-            },
+            source: SourceView::new(snapshot),
             progress: ProgressView::new(snapshot, standing),
             plan: record.plan.as_ref().map(PlanView::from),
             result: record.result.as_ref().map(|result| ResultView::new(record, result)),
@@ -333,6 +332,21 @@ impl From<&Retouch> for RetouchView {
             range: [retouch.stretch.start, retouch.stretch.end],
             denoise: retouch.filters.denoise,
             sharpen: retouch.filters.sharpen.get(),
+        }
+    }
+}
+
+impl SourceView {
+    fn new(snapshot: &Snapshot) -> Self {
+        let source = &snapshot.record.source;
+        Self {
+            bytes: source.bytes,
+            received: if source.has_come() {
+                source.bytes
+            } else {
+                snapshot.received
+            },
+            content_type: source.content_type.clone(),
         }
     }
 }
@@ -425,7 +439,7 @@ impl LinksView {
         let kept = state != State::Expired;
         Self {
             events: format!("{itself}/events"),
-            source: kept.then(|| format!("{itself}/source")),
+            source: (kept && record.source.has_come()).then(|| format!("{itself}/source")),
             stream: (kept && record.is_streamed()).then(|| format!("{itself}/stream.m3u8")),
             result: record
                 .result

@@ -134,6 +134,7 @@ impl Records {
                     });
                 }
                 Some(Event::Progress(progress)) => self.progressed(&progress),
+                Some(Event::Received { job, owner, bytes }) => drop(self.received(owner, job, bytes)),
                 Some(Event::Announced(_) | Event::Distrusted { .. }) | None => {}
             }
         }

@@ -139,6 +139,13 @@ impl Records {
         self.tell(change);
     }
 
+    /// Takes in how much of a job's source has come, at most once a second; says whether it did.
+    pub fn received(&self, owner: OwnerId, job: JobId, bytes: u64) -> bool {
+        let change = self.write().received(owner, job, bytes, Instant::now());
+        self.tell(change);
+        change.is_some()
+    }
+
     /// One page of an owner's jobs, newest first.
     pub fn page(&self, owner: OwnerId, query: &Query) -> Page {
         self.read().page(owner, query)

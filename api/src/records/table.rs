@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clearfleet_common::job::{ClassName, JobId, OwnerId, Progress, Record, SourceKind, State};
 use clearfleet_common::storage::Version;
@@ -14,6 +14,9 @@ use super::{Cursor, Page, Query};
 /// Jobs whose last change is remembered for readers that come back.
 const REMEMBERED: usize = 4096;
 
+/// How much of an upload has come is told no more often.
+const RECEIVED_EVERY: Duration = Duration::from_secs(1);
+
 /// A job at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -21,6 +24,9 @@ pub struct Snapshot {
     pub record: Arc<Record>,
     /// What its workers said; nothing where none did, or where nothing is worked on any more.
     pub live: Option<LiveView>,
+    /// Bytes of the source that have come, of a job that is [`Uploading`](State::Uploading), as far as it was told since
+    /// this process listens.
+    pub received: u64,
     /// Number of the change that led here: see [`Change::number`].
     pub changed: i64,
 }
@@ -50,6 +56,8 @@ pub enum Missed {
 struct Entry {
     version: Version,
     live: Option<Live>,
+    /// When it was told how much of the source has come.
+    received: Option<Instant>,
     now: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -129,6 +137,7 @@ impl Table {
         let snapshot = Arc::new(Snapshot {
             live: live.as_ref().map(|live| live.view(record.plan.as_ref())),
             record,
+            received: self.get(job).map_or(0, |before| before.received),
             changed: self.last,
         });
         match self.jobs.get_mut(&job) {
@@ -138,7 +147,13 @@ impl Table {
             }
             None => {
                 let now = watch::Sender::new(Arc::clone(&snapshot));
-                self.jobs.insert(job, Entry { version, live, now });
+                let entry = Entry {
+                    version,
+                    live,
+                    received: None,
+                    now,
+                };
+                self.jobs.insert(job, entry);
             }
         }
         (snapshot, change)
@@ -180,10 +195,35 @@ impl Table {
         let snapshot = Arc::new(Snapshot {
             record: Arc::clone(&before.record),
             live: Some(view),
+            received: before.received,
             changed: self.last,
         });
         if let Some(entry) = self.jobs.get(&progress.job) {
             entry.now.send_replace(snapshot);
+        }
+        change
+    }
+
+    /// Takes in how much of an upload has come, unless that was told a moment ago.
+    pub(super) fn received(&mut self, owner: OwnerId, job: JobId, bytes: u64, now: Instant) -> Option<Change> {
+        let entry = self.jobs.get_mut(&job)?;
+        let before = entry.snapshot();
+        let is_its = before.record.owner == owner && before.record.state == State::Uploading;
+        let is_early = entry
+            .received
+            .is_some_and(|told| now.duration_since(told) < RECEIVED_EVERY);
+        if !is_its || is_early || before.received == bytes {
+            return None;
+        }
+        entry.received = Some(now);
+        let change = self.change(owner, job);
+        let snapshot = Snapshot {
+            received: bytes,
+            changed: self.last,
+            ..(*before).clone()
+        };
+        if let Some(entry) = self.jobs.get(&job) {
+            entry.now.send_replace(Arc::new(snapshot));
         }
         change
     }

@@ -21,19 +21,29 @@ fn used(jobs: impl Iterator<Item = std::sync::Arc<super::Snapshot>>) -> Used {
         let lives = record.apparent_state().is_some_and(State::is_active);
         Used {
             bytes: used.bytes.saturating_add(stored_bytes(record)),
+            coming: used.coming.saturating_add(coming_bytes(&snapshot)),
             jobs: used.jobs + u64::from(lives),
         }
     })
 }
 
-/// Bytes of the job's own source and of its result.
+/// Bytes of the job's own source and of its result; all of a source that is on its way, since there must be room for it.
 fn stored_bytes(record: &Record) -> u64 {
     if record.state == State::Expired {
         return 0;
     }
-    let own = record.source.location == SourceLocation::Job(record.id);
+    let is_there = record.source.has_come() || record.state == State::Uploading;
+    let own = is_there && record.source.location == SourceLocation::Job(record.id);
     let source = if own { record.source.bytes } else { 0 };
     source.saturating_add(record.result.as_ref().map_or(0, |result| result.bytes))
+}
+
+/// Bytes of a source that are still to come.
+fn coming_bytes(snapshot: &super::Snapshot) -> u64 {
+    match snapshot.record.state {
+        State::Uploading => snapshot.record.source.bytes.saturating_sub(snapshot.received),
+        _ => 0,
+    }
 }
 
 impl Records {

@@ -15,7 +15,7 @@ pub struct Retention {
     pub failed: Ttl,
     /// The record of a job whose objects are deleted, after they were.
     pub records: Ttl,
-    /// Parts of uploads that nobody finished, after the upload began.
+    /// An upload that nobody finished, after the last of it came.
     pub uploads: Duration,
     /// Between two sweeps.
     pub period: Duration,
@@ -50,12 +50,15 @@ pub struct RetentionArgs {
     /// The record of a job whose source and result are deleted.
     #[arg(long, env = "CLEARFLEET_RECORD_TTL", value_name = "TIME", default_value_t = Retention::default().records)]
     record_ttl: Ttl,
+    /// An upload of which nothing more comes; at least 1s.
+    #[arg(long, env = "CLEARFLEET_UPLOADS_TTL", value_name = "TIME", default_value = "3d", value_parser = period)]
+    pub(crate) uploads_ttl: Duration,
     /// Between two looks for what was kept long enough; at least 1s.
     #[arg(long, env = "CLEARFLEET_SWEEP_EVERY", value_name = "TIME", default_value = "24h", value_parser = period)]
     sweep_every: Duration,
 }
 
-/// A time that passes, and not at once: a sweep reads all records.
+/// A time that passes, and not at once: a sweep reads all records, and an upload takes its time.
 fn period(text: &str) -> Result<Duration, String> {
     let period = text.parse::<Ttl>().ok().and_then(Ttl::duration);
     let period = period.filter(|period| !period.is_zero());
@@ -69,6 +72,7 @@ impl From<RetentionArgs> for Retention {
             results: args.results_ttl,
             failed: args.failed_ttl,
             records: args.record_ttl,
+            uploads: args.uploads_ttl,
             period: args.sweep_every,
             ..Self::default()
         }

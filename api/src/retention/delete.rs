@@ -12,6 +12,7 @@ use futures::TryStreamExt;
 /// # Errors
 /// If the store does not answer or refuses. Then some of it is deleted, and another call deletes the rest.
 pub async fn delete_job(storage: &Storage, owner: OwnerId, job: JobId, keep_source: bool) -> Result<u64, StorageError> {
+    storage.delete_upload(job).await?;
     let deleted = delete_objects(storage, job, keep_source).await?;
     storage.delete(&ObjectKey::Hook(job).to_string()).await?;
     storage.delete(&ObjectKey::Record(owner, job).to_string()).await?;

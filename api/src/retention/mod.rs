@@ -12,6 +12,7 @@ mod sweep;
 #[cfg(feature = "standalone")]
 mod tests;
 mod ttl;
+mod uploads;
 
 pub use args::{Retention, RetentionArgs};
 pub use delete::{delete_job, delete_objects};

@@ -12,7 +12,7 @@ use super::survey::Survey;
 use super::{Swept, Ttl, delete_objects};
 
 /// How long something may be there before what it belongs to is: an upload's source is stored before its record.
-const FRESH: Ttl = Ttl::hours(24);
+pub(super) const FRESH: Ttl = Ttl::hours(24);
 /// How long a request may be repeated under its idempotency key.
 const IDEMPOTENCY: Ttl = Ttl::hours(24);
 

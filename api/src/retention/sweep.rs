@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::survey::{Seen, Survey};
-use super::{Retention, delete_job, delete_objects, orphans};
+use super::{Retention, delete_job, delete_objects, orphans, uploads};
 
 /// After its start a process has other things to do for a while.
 const FIRST: Duration = Duration::from_secs(600);
@@ -32,7 +32,7 @@ pub struct Swept {
     pub orphans: u64,
     /// Idempotency keys that were deleted.
     pub idempotency: u64,
-    /// Uploads that were taken back.
+    /// Uploads that were ended or taken back.
     pub uploads: u64,
 }
 
@@ -97,7 +97,8 @@ pub async fn sweep(storage: &Storage, retention: &Retention, now: Timestamp) -> 
         }
     }
     orphans::delete(storage, &survey, now, &mut swept).await?;
-    swept.uploads = storage.abort_stale_writes(retention.uploads).await?;
+    swept.uploads = uploads::sweep(storage, &survey, retention.uploads, now).await?;
+    swept.uploads += storage.abort_stale_writes(retention.uploads).await?;
     Ok(swept)
 }
 

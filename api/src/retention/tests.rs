@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use clearfleet_common::job::{Command, JobId, OwnerId, SourceLocation, State};
-use clearfleet_common::storage::{Digest, ObjectKey, PlanKey};
+use clearfleet_common::storage::{Arrival, Digest, ObjectKey, PlanKey};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -292,6 +292,63 @@ async fn uploads_that_nobody_finished_are_taken_back() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let taken = sweep(&site.storage, &retention(Duration::ZERO), now()).await.unwrap();
     assert_eq!(taken.uploads, 1);
+}
+
+/// A job whose source is on its way, and the parts of it that have come.
+async fn make_uploading(site: &Site, job: JobId, at: Timestamp) {
+    let upload = site.storage.begin_upload((OwnerId::default(), job), 9 << 20, "").await;
+    let upload = upload.unwrap();
+    let Arrival::Partial(received) = site.storage.received(&upload).await.unwrap() else {
+        panic!("nothing has come");
+    };
+    let mut appender = site.storage.append(upload, &received);
+    appender.write(vec![1; (8 << 20) + 1].into()).await.unwrap();
+    appender.keep().await.unwrap();
+    let mut record = record(job, at);
+    (record.state, record.source.etag) = (State::Uploading, String::new());
+    site.storage.create_record(&record).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_ends_when_nothing_more_comes() {
+    let (site, start) = (Site::new().await, now());
+    make_uploading(&site, job(1), start).await;
+    let before = site.keys().await;
+    assert_eq!(swept(&site, start + DAY * 2).await, Swept::default());
+    assert_eq!(site.keys().await, before);
+    assert_eq!(swept(&site, start + DAY * 3 + HOUR).await.uploads, 1);
+    let of = |job| site.storage.record(OwnerId::default(), job);
+    let (record, _) = of(job(1)).await.unwrap().unwrap();
+    assert_eq!(record.pending(), Some(Command::Delete));
+    // The rest is the scheduler's.
+    assert_eq!(swept(&site, start + DAY * 4).await.uploads, 0);
+    delete_job(&site.storage, OwnerId::default(), job(1), false)
+        .await
+        .unwrap();
+    assert_eq!(site.keys().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_uploads_goes_once_it_is_a_day_old() {
+    let (site, start) = (Site::new().await, now());
+    make_uploading(&site, job(1), start).await;
+    site.change(job(1), |record| record.state = State::Cancelled).await;
+    make_uploading(&site, job(2), start).await;
+    let record = ObjectKey::Record(OwnerId::default(), job(2));
+    site.storage.delete(&record.to_string()).await.unwrap();
+    assert_eq!(swept(&site, start + HOUR * 23).await, Swept::default());
+    assert_eq!(swept(&site, start + HOUR * 25).await.uploads, 2);
+    let left = site.keys().await;
+    assert!(
+        left.iter().all(|key| ObjectKey::uploading_job(key).is_none()),
+        "{left:?}"
+    );
+    let writes = site
+        .storage
+        .client()
+        .list_multipart_uploads()
+        .bucket(site.storage.bucket());
+    assert!(writes.send().await.unwrap().uploads().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -41,6 +41,12 @@ impl Ttl {
     }
 }
 
+impl From<Duration> for Ttl {
+    fn from(duration: Duration) -> Self {
+        Self(Some(duration))
+    }
+}
+
 impl FromStr for Ttl {
     type Err = ParseTtlError;
 

@@ -311,6 +311,10 @@ impl Doer {
         })) = &answer
         {
             traced::ended(record, began);
+            // Cancelled on its way: what came of it is of no use.
+            if !record.source.has_come() {
+                self.storage.delete_upload(job).await?;
+            }
         }
         answer
     }

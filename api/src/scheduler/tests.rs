@@ -83,7 +83,7 @@ pub(super) fn film() -> Record {
     let source = Source {
         location: SourceLocation::Job(id),
         bytes: 1,
-        etag: String::new(),
+        etag: "\"1\"".to_owned(),
         content_type: "video/mp4".to_owned(),
     };
     Record::new(id, OwnerId::default(), request, source, Timestamp::now())
@@ -453,4 +453,23 @@ async fn of_two_shells_one_is_active_and_the_other_takes_over() {
         .await
         .expect("the other takes over");
     passive.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_of_a_cancelled_upload_is_deleted() {
+    let world = World::new().await;
+    let mut record = film();
+    (record.state, record.source.etag) = (State::Uploading, String::new());
+    let job = record.id;
+    world.storage.begin_upload((record.owner, job), 100, "").await.unwrap();
+    world.storage.create_record(&record).await.unwrap();
+    let running = world.start();
+    world.want(job, Command::Cancel).await;
+    world.hint(job).await;
+    world.ends(job, State::Cancelled).await;
+    until("its upload is gone", async || {
+        world.storage.upload(job).await.unwrap().is_none()
+    })
+    .await;
+    running.end().await;
 }

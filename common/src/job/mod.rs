@@ -32,7 +32,7 @@ pub use plan::{EncoderSpec, Plan, PlannedVideo, SegmentKind, SourceIdentity};
 pub use range::{FrameRange, FrameRangeError};
 pub use record::{JobResult, PlanSummary, PlannedFor, Record, Source, SourceLocation, Wanted};
 pub use request::{ObjectAddress, OutputFormat, Preview, Priority, Request, Settings, SourceKind};
-pub use settings::{Codec, Container, EncodeSettings, ParseSettingError, Stretch};
+pub use settings::{Codec, Container, Crf, EncodeSettings, ParseSettingError, Stretch};
 pub use state::{Command, IllegalCommand, State};
 pub use target::{Scale, Target, TargetError};
 pub use task::{Audited, ControlMessage, Event, Lane, NewerVersion, Outcome, Progress, Report, Step, Task, Topic};

@@ -9,8 +9,9 @@ use super::{
 /// Everything that is known of a job: the one object that says what counts.
 ///
 /// It is changed by compare-and-swap only. The API writes it once, when the job is made, and afterwards only what a person
-/// may change: [`wanted`](Self::wanted) and, within their limits, [`request`](Self::request). All else is the
-/// scheduler's.
+/// may change: [`wanted`](Self::wanted) and, within their limits, [`request`](Self::request). Of a job that is still
+/// [`Uploading`](State::Uploading) it also writes what the source looks like and, once that is there, the next state. All
+/// else is the scheduler's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// [`FORMAT_VERSION`] of the build that wrote it last.
@@ -82,10 +83,17 @@ pub struct Source {
     pub location: SourceLocation,
     /// Its length.
     pub bytes: u64,
-    /// Its ETag, pinned: every read asks for this version.
+    /// Its ETag, pinned: every read asks for this version. Empty until all of it is there.
     pub etag: String,
     /// Its media type, for whoever downloads it again.
     pub content_type: String,
+}
+
+impl Source {
+    /// Whether all of it is there.
+    pub fn has_come(&self) -> bool {
+        !self.etag.is_empty()
+    }
 }
 
 /// Where a source lies.
@@ -280,10 +288,13 @@ impl Record {
     /// Writes down what a person wants.
     ///
     /// # Errors
-    /// If it does not go with the state, accepted commands taken as carried out.
+    /// If it does not go with the state, accepted commands taken as carried out; or is to retry what has no source.
     pub fn want(&mut self, command: Command) -> Result<(), IllegalCommand> {
         let state = self.apparent_state().unwrap_or(State::Expired);
         state.after(command)?;
+        if command == Command::Retry && !self.source.has_come() {
+            return Err(IllegalCommand { command, state });
+        }
         let serial = self.wanted.map_or(0, |wanted| wanted.serial).max(self.heard) + 1;
         // What brings an ended job back is remembered: a pause after it would else be one of a job that is done.
         let first = self
@@ -359,6 +370,17 @@ mod tests {
         record.want(Command::Delete).unwrap();
         assert_eq!(record.wanted.unwrap().serial, 3);
         assert_eq!(record.apparent_state(), None);
+    }
+
+    #[test]
+    fn what_has_no_source_is_not_tried_again() {
+        let mut record = record();
+        (record.state, record.source.etag) = (State::Uploading, String::new());
+        record.want(Command::Cancel).unwrap();
+        let refused = record.want(Command::Retry).unwrap_err();
+        assert_eq!(refused.to_string(), "a job that is cancelled cannot retry");
+        record.source.etag = "\"1\"".to_owned();
+        record.want(Command::Retry).unwrap();
     }
 
     #[test]

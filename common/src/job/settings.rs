@@ -74,7 +74,28 @@ pub struct ParseSettingError {
     pub offered: &'static str,
 }
 
+/// The constant qualities that a codec takes: from 0, the best, to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crf {
+    /// What a result gets when none was asked for.
+    pub usual: u8,
+    /// The worst.
+    pub worst: u8,
+}
+
 impl Codec {
+    /// The constant qualities that it takes; nothing where it is lossless.
+    pub fn crf(self) -> Option<Crf> {
+        let (usual, worst) = match self {
+            Self::H264 => (18, 51),
+            Self::H265 => (20, 51),
+            Self::Av1 => (25, 63),
+            Self::Vp9 => (24, 63),
+            Self::Ffv1 => return None,
+        };
+        Some(Crf { usual, worst })
+    }
+
     /// Whether HDR10's static metadata reaches a result: in the video, or in the container beside it.
     pub fn holds_hdr10(self) -> bool {
         self != Self::Ffv1

@@ -264,6 +264,15 @@ pub enum Event {
     Announced(Announcement),
     /// Frames of a task are done.
     Progress(Progress),
+    /// Bytes of an upload have come: at most once a second.
+    Received {
+        /// The job whose source it is.
+        job: JobId,
+        /// Whose.
+        owner: OwnerId,
+        /// Bytes that have come.
+        bytes: u64,
+    },
     /// A record was changed.
     Changed {
         /// Which job.
@@ -284,7 +293,7 @@ pub enum Event {
 pub enum Topic {
     /// Who is there, and what they hold.
     Workers,
-    /// How far tasks are.
+    /// How far tasks and uploads are.
     Progress,
     /// Records that were changed.
     Records,
@@ -297,7 +306,7 @@ impl Event {
     pub fn topic(&self) -> Topic {
         match self {
             Self::Announced(_) => Topic::Workers,
-            Self::Progress(_) => Topic::Progress,
+            Self::Progress(_) | Self::Received { .. } => Topic::Progress,
             Self::Changed { .. } => Topic::Records,
             Self::Distrusted { .. } => Topic::Trust,
         }

@@ -62,6 +62,10 @@ pub enum ObjectKey {
     Result(JobId, Uuid),
     /// A preview.
     Preview(JobId, Uuid),
+    /// An upload of a job's source that may go on in another request.
+    Upload(JobId),
+    /// What came of it beyond its last whole part.
+    UploadTail(JobId),
     /// An API key, by the digest of its secret.
     ApiKey(Digest),
     /// Which job a request with this `Idempotency-Key` made, by the key's digest.
@@ -99,6 +103,8 @@ pub enum KeyPrefix {
     Markers(PlanKey),
     /// The segments of a plan.
     Segments(PlanKey),
+    /// All uploads that may go on.
+    Uploads,
     /// All API keys.
     ApiKeys,
     /// All idempotency keys.
@@ -120,6 +126,7 @@ impl ObjectKey {
             | Self::Ledger(..)
             | Self::Marker(..)
             | Self::Failure(..)
+            | Self::Upload(_)
             | Self::ApiKey(_)
             | Self::Idempotency(..)
             | Self::CurrentModels
@@ -127,9 +134,12 @@ impl ObjectKey {
             | Self::Hook(_) => "application/json",
             Self::Active(_) | Self::Trial(_) => "text/plain",
             Self::Thumbnail(_) | Self::Pair(..) => "image/webp",
-            Self::Source(_) | Self::Segment(..) | Self::Result(..) | Self::Preview(..) | Self::Model(_) => {
-                "application/octet-stream"
-            }
+            Self::Source(_)
+            | Self::Segment(..)
+            | Self::Result(..)
+            | Self::Preview(..)
+            | Self::UploadTail(_)
+            | Self::Model(_) => "application/octet-stream",
         }
     }
 
@@ -154,6 +164,12 @@ impl ObjectKey {
     /// The job that a listed key below `hooks/` names.
     pub fn hooked_job(key: &str) -> Option<JobId> {
         key.strip_prefix("hooks/")?.strip_suffix(".json")?.parse().ok()
+    }
+
+    /// The job whose upload a listed key below `uploads/` is of.
+    pub fn uploading_job(key: &str) -> Option<JobId> {
+        let (job, _) = key.strip_prefix("uploads/")?.split_once('.')?;
+        job.parse().ok()
     }
 
     /// The digest of the secret whose API key is stored at a listed key.
@@ -187,6 +203,8 @@ impl fmt::Display for ObjectKey {
             Self::Failure(job, batch) => write!(f, "{}failures/{batch:08}", KeyPrefix::Job(*job)),
             Self::Result(job, id) => write!(f, "{}results/{id}", KeyPrefix::Job(*job)),
             Self::Preview(job, id) => write!(f, "{}previews/{id}", KeyPrefix::Job(*job)),
+            Self::Upload(job) => write!(f, "{}{job}.json", KeyPrefix::Uploads),
+            Self::UploadTail(job) => write!(f, "{}{job}.tail", KeyPrefix::Uploads),
             Self::ApiKey(digest) => write!(f, "{}{digest}", KeyPrefix::ApiKeys),
             Self::Idempotency(owner, digest) => write!(f, "{}{owner}/{digest}", KeyPrefix::Idempotency),
             Self::Model(digest) => write!(f, "{}{digest}", KeyPrefix::Models),
@@ -210,6 +228,7 @@ impl fmt::Display for KeyPrefix {
             Self::Plan(PlanKey { job, plan }) => write!(f, "jobs/{job}/plans/{plan}/"),
             Self::Markers(plan) => write!(f, "{}batches/", Self::Plan(*plan)),
             Self::Segments(plan) => write!(f, "{}segments/", Self::Plan(*plan)),
+            Self::Uploads => f.write_str("uploads/"),
             Self::ApiKeys => f.write_str("keys/"),
             Self::Idempotency => f.write_str("idempotency/"),
             Self::Models => f.write_str("models/"),
@@ -263,6 +282,8 @@ mod tests {
                 ObjectKey::Preview(JobId::LOCAL, id),
                 format!("jobs/{job}/previews/{id}"),
             ),
+            (ObjectKey::Upload(JobId::LOCAL), format!("uploads/{job}.json")),
+            (ObjectKey::UploadTail(JobId::LOCAL), format!("uploads/{job}.tail")),
             (ObjectKey::ApiKey(digest), format!("keys/{hex}")),
             (
                 ObjectKey::Idempotency(owner, digest),
@@ -295,6 +316,9 @@ mod tests {
         assert_eq!(ObjectKey::owning_job(&ObjectKey::Source(job).to_string()), Some(job));
         assert_eq!(ObjectKey::owning_job("records/local/x.json"), None);
         assert_eq!(ObjectKey::hooked_job(&ObjectKey::Hook(job).to_string()), Some(job));
+        for key in [ObjectKey::Upload(job), ObjectKey::UploadTail(job)] {
+            assert_eq!(ObjectKey::uploading_job(&key.to_string()), Some(job));
+        }
         let digest = Digest(std::array::from_fn(|n| n as u8 * 7));
         assert_eq!(
             ObjectKey::key_digest(&ObjectKey::ApiKey(digest).to_string()),

@@ -9,10 +9,12 @@ mod error;
 mod key;
 mod list;
 mod metrics;
+mod multipart;
 mod object;
 mod put;
 mod reader;
 mod records;
+mod resumable;
 mod stale;
 mod writer;
 
@@ -23,4 +25,5 @@ pub use key::{Digest, KeyPrefix, ObjectKey, PlanKey};
 pub use metrics::StorageMetrics;
 pub use object::{Listed, Stat, Stored, Version, Written};
 pub use reader::ObjectReader;
+pub use resumable::{Appender, Arrival, Received, ResumableUpload};
 pub use writer::ObjectWriter;

@@ -71,16 +71,21 @@ impl Storage {
     /// # Errors
     /// If the store does not answer or refuses, or the object is larger than 64 MiB.
     pub async fn get(&self, key: ObjectKey) -> Result<Option<Stored>, StorageError> {
+        self.get_within(key, SMALL).await
+    }
+
+    /// As [`get`](Self::get), with another limit, in bytes.
+    pub(super) async fn get_within(&self, key: ObjectKey, most: u64) -> Result<Option<Stored>, StorageError> {
         let name = key.to_string();
         let mut reader = match self.read(&name, None, None).await {
             Ok(reader) => reader,
             Err(StorageError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if reader.bytes() > SMALL {
+        if reader.bytes() > most {
             return Err(StorageError::TooLarge {
                 key: name,
-                limit: Some(SMALL),
+                limit: Some(most),
             });
         }
         let mut body = BytesMut::with_capacity(reader.bytes() as usize);

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use super::{Storage, StorageError};
+use super::{ObjectKey, Storage, StorageError};
 
 impl Storage {
-    /// Takes back writes that were begun at least `older_than` ago and never finished; says how many.
+    /// Takes back writes that were begun at least `older_than` ago and never finished, but for uploads that may still go
+    /// on; says how many.
     ///
     /// MinIO does not list them for a whole bucket; there it finds none, and MinIO itself removes them after a day.
     ///
@@ -28,7 +29,7 @@ impl Storage {
                 let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
                     continue;
                 };
-                if age.is_some_and(|age| age >= older_than) {
+                if age.is_some_and(|age| age >= older_than) && !self.may_go_on(key, id).await? {
                     self.abort_upload(key, id).await?;
                     aborted += 1;
                 }
@@ -38,6 +39,15 @@ impl Storage {
                 return Ok(aborted);
             }
         }
+    }
+
+    /// Whether an unfinished write is that of an upload whose client may come back.
+    async fn may_go_on(&self, key: &str, id: &str) -> Result<bool, StorageError> {
+        let upload = match ObjectKey::owning_job(key) {
+            Some(job) => self.upload(job).await?,
+            None => None,
+        };
+        Ok(upload.is_some_and(|upload| upload.is_made_of(id)))
     }
 }
 

@@ -1,35 +1,20 @@
-use std::collections::VecDeque;
-
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadError;
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::client::{COMPLETION, version};
-use super::error::Answer;
-use super::put::{Condition, WRITE_ID};
+use super::multipart::{Multipart, PART};
+use super::put::Condition;
 use super::{Digest, ObjectKey, Storage, StorageError, Version, Written};
-
-/// The size of the first parts: 8 MiB.
-const PART: u64 = 8 << 20;
 
 /// S3 takes 10,000 parts at most and objects up to 5 TiB: beyond 11 GiB, a part is this fraction of what is written.
 const GROWTH: u64 = 1_400;
 
-/// How much may be on its way at a time, unless one part is more: 24 MiB, so that the store writes while we send.
-const SENDING: usize = 24 << 20;
-
 /// Writes a large object piece by piece; nobody sees it before [`finish`](Self::finish).
 ///
 /// It holds one part of 8 MiB that is being filled and up to 24 MiB that are on their way; from 33 GiB on, two parts of a
-/// 1,400th of the object each. Dropped unfinished, it takes back in the background what was sent; where that fails, as when the process dies,
-/// [`Storage::abort_stale_writes`] does it later.
+/// 1,400th of the object each. Dropped unfinished, it takes back in the background what was sent; where that fails, as
+/// when the process dies, [`Storage::abort_stale_writes`] does it later.
 #[derive(Debug)]
 pub struct ObjectWriter {
     storage: Storage,
@@ -42,17 +27,8 @@ pub struct ObjectWriter {
     buffer: BytesMut,
     /// How large the buffer becomes.
     part: usize,
-    upload: Option<Upload>,
+    upload: Option<Multipart>,
     runtime: Handle,
-}
-
-/// Parts that were sent or are on their way.
-#[derive(Debug)]
-struct Upload {
-    id: String,
-    parts: Vec<CompletedPart>,
-    /// Those on their way, in order, and their lengths.
-    sending: VecDeque<(usize, JoinHandle<Result<CompletedPart, StorageError>>)>,
 }
 
 impl Storage {
@@ -168,46 +144,19 @@ impl ObjectWriter {
     /// Sends what the buffer holds, once there is room for it on the way.
     async fn send_part(&mut self) -> Result<(), StorageError> {
         if self.upload.is_none() {
-            self.upload = Some(self.begin().await?);
+            let id = self
+                .storage
+                .begin_multipart(&self.key, &self.content_type, &self.write)
+                .await?;
+            self.upload = Some(Multipart::new(&self.storage, &self.key, id));
         }
         let Some(upload) = &mut self.upload else {
             return Err(self.given_up());
         };
-        while upload.on_its_way() > 0 && upload.on_its_way() + self.buffer.len() > SENDING {
-            upload.arrived().await?;
-        }
         let next = part_size(self.bytes) as usize;
         let body = std::mem::replace(&mut self.buffer, BytesMut::with_capacity(next)).freeze();
         self.part = next;
-        let number = (upload.parts.len() + upload.sending.len()) as i32 + 1;
-        let length = body.len();
-        let (storage, key, id) = (self.storage.clone(), self.key.clone(), upload.id.clone());
-        let sending = async move { storage.send_part(&key, &id, number, body).await };
-        upload.sending.push_back((length, self.runtime.spawn(sending)));
-        Ok(())
-    }
-
-    async fn begin(&self) -> Result<Upload, StorageError> {
-        let made = self
-            .storage
-            .client
-            .create_multipart_upload()
-            .bucket(&*self.storage.bucket)
-            .key(&self.key)
-            .content_type(&self.content_type)
-            .metadata(WRITE_ID, &self.write)
-            .send()
-            .await
-            .map_err(|error| StorageError::of("begin to write", &self.key, error))?;
-        let id = made.upload_id.ok_or_else(|| {
-            let cause = "the store gave the upload no id";
-            StorageError::unavailable(format!("begin to write {}", self.key), cause)
-        })?;
-        Ok(Upload {
-            id,
-            parts: Vec::new(),
-            sending: VecDeque::new(),
-        })
+        upload.send_next(body).await
     }
 
     /// Sends the last part and puts the object in place, if it may be.
@@ -216,12 +165,10 @@ impl ObjectWriter {
         let Some(upload) = &mut self.upload else {
             return Err(self.given_up());
         };
-        while upload.on_its_way() > 0 {
-            upload.arrived().await?;
-        }
-        let (id, parts) = (&upload.id, &upload.parts);
-        let attempt = || self.storage.attempt_completion(&self.key, id, parts, condition);
-        let completed = match self.storage.settle(&self.key, &self.write, attempt).await {
+        upload.all_arrived().await?;
+        let of = (&*self.key, upload.id(), &*self.write);
+        let completed = self.storage.complete_multipart(of, upload.parts(), condition).await;
+        let completed = match completed {
             Err(StorageError::Missing { .. }) => Err(self.given_up()),
             completed => completed,
         };
@@ -233,7 +180,7 @@ impl ObjectWriter {
 
     async fn take_back(&mut self) -> Result<(), StorageError> {
         match self.upload.take() {
-            Some(upload) => upload.take_back(&self.storage, &self.key).await,
+            Some(upload) => upload.take_back().await,
             None => Ok(()),
         }
     }
@@ -247,9 +194,9 @@ impl ObjectWriter {
 impl Drop for ObjectWriter {
     fn drop(&mut self) {
         let Some(upload) = self.upload.take() else { return };
-        let (storage, key) = (self.storage.clone(), std::mem::take(&mut self.key));
+        let key = std::mem::take(&mut self.key);
         self.runtime.spawn(async move {
-            if let Err(error) = upload.take_back(&storage, &key).await {
+            if let Err(error) = upload.take_back().await {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(
                     key,
@@ -258,111 +205,6 @@ impl Drop for ObjectWriter {
                 );
             }
         });
-    }
-}
-
-impl Upload {
-    /// How many bytes have been sent of which the store has not said yet that it has them.
-    fn on_its_way(&self) -> usize {
-        self.sending.iter().map(|(bytes, _)| bytes).sum()
-    }
-
-    /// Waits for the first part that is on its way.
-    async fn arrived(&mut self) -> Result<(), StorageError> {
-        let Some((_, sending)) = self.sending.front_mut() else {
-            return Ok(());
-        };
-        let part = sending.await;
-        self.sending.pop_front();
-        self.parts
-            .push(part.map_err(|stopped| StorageError::unavailable("send a part", stopped))??);
-        Ok(())
-    }
-
-    async fn take_back(self, storage: &Storage, key: &str) -> Result<(), StorageError> {
-        for (_, sending) in &self.sending {
-            sending.abort();
-        }
-        for (_, sending) in self.sending {
-            // Its result does not matter: that it has ended does, lest the part arrives after the abort.
-            drop(sending.await);
-        }
-        storage.abort_upload(key, &self.id).await
-    }
-}
-
-impl Storage {
-    async fn send_part(&self, key: &str, id: &str, number: i32, body: Bytes) -> Result<CompletedPart, StorageError> {
-        let config = self.sending(body.len());
-        let part = self
-            .client
-            .upload_part()
-            .bucket(&*self.bucket)
-            .key(key)
-            .upload_id(id)
-            .part_number(number)
-            .body(ByteStream::from(body))
-            .customize()
-            .config_override(config);
-        let part = if self.signed_bodies {
-            part
-        } else {
-            part.disable_payload_signing()
-        };
-        let sent = part
-            .send()
-            .await
-            .map_err(|error| StorageError::of("write", key, error))?;
-        let etag = version(key, sent.e_tag)?;
-        Ok(CompletedPart::builder()
-            .part_number(number)
-            .e_tag(etag.as_str())
-            .build())
-    }
-
-    async fn attempt_completion(
-        &self,
-        key: &str,
-        id: &str,
-        parts: &[CompletedPart],
-        condition: Condition<'_>,
-    ) -> Result<Option<String>, SdkError<CompleteMultipartUploadError, HttpResponse>> {
-        let (if_none_match, if_match) = condition.headers();
-        let completed = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&*self.bucket)
-            .key(key)
-            .upload_id(id)
-            .set_if_none_match(if_none_match)
-            .set_if_match(if_match)
-            .multipart_upload(
-                CompletedMultipartUpload::builder()
-                    .set_parts(Some(parts.to_vec()))
-                    .build(),
-            )
-            .customize()
-            .config_override(self.once(COMPLETION))
-            .send()
-            .await?;
-        Ok(completed.e_tag)
-    }
-
-    /// Takes back the parts of an upload; that it is gone is fine.
-    pub(super) async fn abort_upload(&self, key: &str, id: &str) -> Result<(), StorageError> {
-        let aborted = self
-            .client
-            .abort_multipart_upload()
-            .bucket(&*self.bucket)
-            .key(key)
-            .upload_id(id)
-            .send()
-            .await;
-        match aborted {
-            Ok(_) => Ok(()),
-            Err(error) if Answer::of(&error) == Some(Answer::Missing) => Ok(()),
-            Err(error) => Err(StorageError::of("take back a write of", key, error)),
-        }
     }
 }
 

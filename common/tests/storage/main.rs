@@ -11,6 +11,7 @@ mod kill;
 mod lists;
 mod races;
 mod reads;
+mod uploads;
 mod writes;
 
 /// Makes a test of each part of the suite, for each store. Faults are tested from a connection of their own.
@@ -47,6 +48,11 @@ suite! {
     reads::calls_are_counted_by_what_became_of_them(storage),
     lists::long_lists_are_whole_and_in_order(storage),
     lists::lists_are_those_of_a_map(storage),
+    uploads::go_on_wherever_they_broke_off(storage),
+    uploads::two_requests_at_once_lose_nothing(storage),
+    uploads::are_put_in_place_once(storage),
+    uploads::that_were_deleted_take_nothing(storage),
+    uploads::are_no_stale_writes(storage),
     races::one_of_eight_creates(storage),
     races::one_of_eight_completes(storage),
     races::one_of_eight_replaces(storage),

@@ -5,6 +5,7 @@ pub(crate) mod fleet;
 pub(crate) mod interrupt;
 mod machine;
 mod memory;
+pub(crate) mod page;
 mod pipeline;
 mod planning;
 mod process;

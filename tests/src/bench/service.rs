@@ -31,7 +31,7 @@ pub(super) fn driving<T>(measure: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-fn server(bench: &Bench, name: &str, args: &str) -> Server {
+pub(super) fn server(bench: &Bench, name: &str, args: &str) -> Server {
     Server::of_program(&bench.program, &bench.folder.path().join(name), args)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn upload(bench: &Bench, report: &Report) -> Result<()> {
 }
 
 /// Writes a file that no disk stores smaller than it is, and that looks like none that is refused at once.
-fn incompressible(path: &Path, bytes: u64) -> Result<PathBuf> {
+pub(super) fn incompressible(path: &Path, bytes: u64) -> Result<PathBuf> {
     let mut random = File::open("/dev/urandom")?.take(8 << 20);
     let mut block = Vec::new();
     random.read_to_end(&mut block)?;

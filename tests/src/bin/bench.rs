@@ -1,5 +1,5 @@
 //! Measures speed and memory of the built program `clearfleet`, from outside. `make bench` runs it, and with `--fleet`, for
-//! a server and many workers on one machine, `make bench-fleet`.
+//! a server and many workers on one machine, `make bench-fleet`, with `--page`, for what the page waits for, `make bench-page`.
 //!
 //! Standard output gets the machine, then one JSON object a line for each figure; standard error gets progress. Whether
 //! goals are met does not change the exit code: it is 0 if everything could be measured.
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use bench::{BENCHMARKS, Bench, Benchmark, Report, fleet, interrupt};
+use bench::{BENCHMARKS, Bench, Benchmark, Report, fleet, interrupt, page};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
@@ -24,6 +24,9 @@ struct Args {
     /// Measure a fleet on a RabbitMQ and a MinIO of its own, in place of the program alone: some minutes.
     #[arg(long, env = "CLEARFLEET_BENCH_FLEET")]
     fleet: bool,
+    /// Measure what people wait for in the page, in place of all else.
+    #[arg(long, env = "CLEARFLEET_BENCH_PAGE", conflicts_with = "fleet")]
+    page: bool,
     /// Measure only this; may be given several times, or with commas.
     #[arg(long, env = "CLEARFLEET_BENCH_ONLY", value_name = "NAME", value_delimiter = ',', value_parser = names())]
     only: Vec<String>,
@@ -39,7 +42,7 @@ struct Args {
 }
 
 fn names() -> PossibleValuesParser {
-    let all = BENCHMARKS.iter().chain(&fleet::BENCHMARKS);
+    let all = BENCHMARKS.iter().chain(&fleet::BENCHMARKS).chain(&page::BENCHMARKS);
     all.map(|benchmark| benchmark.name).collect::<Vec<_>>().into()
 }
 
@@ -65,7 +68,11 @@ fn run(args: &Args) -> anyhow::Result<Vec<&'static str>> {
     report.machine(&bench)?;
     let mut missing = Vec::new();
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    let all: &[Benchmark] = if args.fleet { &fleet::BENCHMARKS } else { &BENCHMARKS };
+    let all: &[Benchmark] = match args {
+        Args { fleet: true, .. } => &fleet::BENCHMARKS,
+        Args { page: true, .. } => &page::BENCHMARKS,
+        _ => &BENCHMARKS,
+    };
     for benchmark in all.iter().filter(|benchmark| wanted(benchmark.name)) {
         eprintln!("bench: {}", benchmark.name);
         report.begin();

@@ -160,12 +160,42 @@ impl Client {
     /// # Panics
     /// If it cannot be read, or there is no answer.
     pub fn upload_file(&self, path: &str, file: &Path) -> Answer {
+        self.send_file(&Method::POST, path, &[], file)
+    }
+
+    /// Uploads a file by the tus protocol in one request, no more of it in memory than a piece; the upload's path, which
+    /// ends in the job's id.
+    ///
+    /// # Panics
+    /// If it cannot be read, or is refused.
+    pub fn tus_upload_file(&self, metadata: &str, file: &Path) -> String {
+        let length = file.metadata().expect("a file of the caller's own").len().to_string();
+        let headers = [
+            ("tus-resumable", "1.0.0"),
+            ("upload-length", &*length),
+            ("upload-metadata", metadata),
+        ];
+        let begun = self.send("POST", "/v1/uploads", &headers, b"").expect(201);
+        let upload = begun.header("location").to_owned();
+        let headers = [
+            ("tus-resumable", "1.0.0"),
+            ("upload-offset", "0"),
+            ("content-type", "application/offset+octet-stream"),
+        ];
+        self.send_file(&Method::PATCH, &upload, &headers, file).expect(204);
+        upload
+    }
+
+    fn send_file(&self, method: &Method, path: &str, headers: &[(&str, &str)], file: &Path) -> Answer {
         let file = File::open(file).expect("a file of the caller's own");
         let length = file.metadata().expect("its length").len();
-        let request = self.request(&Method::POST, path).header("content-length", length);
+        let mut request = self.request(method, path).header("content-length", length);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = request.body(SendBody::from_owned_reader(file)).expect("a request");
         let answer = self.agent.run(request).and_then(read);
-        answer.unwrap_or_else(|e| panic!("POST {path}: {e}"))
+        answer.unwrap_or_else(|e| panic!("{method} {path}: {e}"))
     }
 
     /// Reads.

@@ -165,6 +165,10 @@ fn keys_that_open_nothing() {
     for (method, path) in routes(client) {
         if path.contains("{id}") || method != "GET" {
             let refused = call(client, &method, &path, &job);
+            if method == "HEAD" {
+                assert_eq!(refused.status, 401, "{path}");
+                continue;
+            }
             assert_eq!(refused.refusal(401), "unauthorized", "{method} {path}");
         }
     }

@@ -13,6 +13,7 @@ mod retention;
 mod stream;
 mod submit;
 mod traces;
+mod uploads;
 mod webhooks;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Encoder arguments: from what a person chose to what ffmpeg gets, thread counts and frame rate stated.
 
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{Codec, EncodeSettings, EncoderSpec, Hdr10, Rational, SegmentKind};
+use clearfleet_common::job::{Codec, Crf, EncodeSettings, EncoderSpec, Hdr10, Rational, SegmentKind};
 
 use super::hdr10;
 use crate::{Error, Result};
@@ -129,19 +129,17 @@ fn edges(codec: Codec) -> (u32, u32) {
 }
 
 fn quality(settings: &EncodeSettings) -> Result<u8> {
-    let (default, worst) = match settings.codec {
-        Codec::H264 => (18, 51),
-        Codec::H265 => (20, 51),
-        Codec::Av1 => (25, 63),
-        Codec::Vp9 => (24, 63),
-        Codec::Ffv1 if settings.crf.is_some() => return Err(invalid("ffv1 is lossless and takes no crf".to_owned())),
-        Codec::Ffv1 => (0, 0),
+    let codec = settings.codec;
+    let Some(Crf { usual, worst }) = codec.crf() else {
+        let refused = settings
+            .crf
+            .map(|_| invalid(format!("{codec} is lossless and takes no crf")));
+        return refused.map_or(Ok(0), Err);
     };
-    match settings.crf.unwrap_or(default) {
+    match settings.crf.unwrap_or(usual) {
         crf if crf <= worst => Ok(crf),
         crf => Err(invalid(format!(
-            "a crf of {crf} is not between 0 and {worst}, which is what {} has",
-            settings.codec
+            "a crf of {crf} is not between 0 and {worst}, which is what {codec} has"
         ))),
     }
 }

@@ -266,6 +266,7 @@ async fn state(parts: &Parts<'_>, streams: &CancellationToken) -> Result<AppStat
         classes: args.classes(),
         webhooks: args.reach(),
         places: args.storage.places(storage.bucket())?,
+        upload_ttl: args.retention.uploads_ttl,
         ..HttpConfig::default()
     };
     let counted = Arc::new(Counted::new(authenticator, Arc::clone(&quotas)));

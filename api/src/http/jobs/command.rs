@@ -26,7 +26,10 @@ const ROUNDS: u32 = 50;
 type Answer = Result<(StatusCode, Json<JobView>), Problem>;
 
 /// Changes the caller's job as `change` says, and tells everybody.
-async fn change(
+///
+/// # Errors
+/// `not_found`; what `change` refuses; the store's.
+pub(super) async fn change(
     state: &AppState,
     caller: Caller,
     job: JobId,

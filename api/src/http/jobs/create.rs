@@ -4,7 +4,7 @@ use axum::extract::{Request as HttpRequest, State as Extracted};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clearfleet_common::ErrorCode;
-use clearfleet_common::job::{JobId, Record, Source, SourceKind, SourceLocation, State};
+use clearfleet_common::job::{JobId, Record, Source, SourceKind, SourceLocation};
 use clearfleet_common::storage::StorageError;
 use clearfleet_common::telemetry::trace;
 use jiff::Timestamp;
@@ -109,7 +109,7 @@ pub(super) struct MultipartUpload {
 
 /// A job, and whether this request made it.
 pub(super) struct Made {
-    record: Record,
+    pub(super) record: Record,
     new: bool,
 }
 
@@ -129,20 +129,17 @@ impl Made {
 }
 
 /// What the ways to make a job share.
-struct Making<'a> {
-    state: &'a AppState,
-    caller: Caller,
-    headers: &'a HeaderMap,
+pub(super) struct Making<'a> {
+    pub(super) state: &'a AppState,
+    pub(super) caller: Caller,
+    pub(super) headers: &'a HeaderMap,
 }
 
 impl Making<'_> {
     async fn multipart(&self, body: PacedBody) -> Result<Made, Problem> {
         let mut parts = super::multipart::Parts::new(self.headers, body)?;
         let new = parts.request(self.state.config.json_bytes).await?;
-        if new.source.is_some() {
-            let detail = "a request with an upload names no source; without one it is application/json";
-            return Err(Problem::new(ErrorCode::BodyInvalid, detail));
-        }
+        new.must_bring_its_source()?;
         let job = match self.begin(&new).await? {
             Ok(job) => job,
             Err(made) => return Ok(made),
@@ -179,7 +176,10 @@ impl Making<'_> {
     }
 
     /// The id that the job gets, or the job that is there already.
-    async fn begin(&self, new: &NewJob) -> Result<Result<JobId, Made>, Problem> {
+    ///
+    /// # Errors
+    /// What is wanted and does not go; `idempotency_conflict`, `gone`; the store's.
+    pub(super) async fn begin(&self, new: &NewJob) -> Result<Result<JobId, Made>, Problem> {
         new.check(&self.state.config)?;
         let owner = self.caller.owner;
         let job = match idempotency::reserve(&self.state.storage, owner, self.headers, new).await? {
@@ -215,8 +215,9 @@ impl Making<'_> {
             etag: uploaded.version.as_str().to_owned(),
             content_type: uploaded.look.content_type.to_owned(),
         };
-        let record = Record::new(job, self.caller.owner, request, source, Timestamp::now());
-        let made = write(self.state, record, new.start).await;
+        let mut record = Record::new(job, self.caller.owner, request, source, Timestamp::now());
+        record.state = new.first_state();
+        let made = write(self.state, record).await;
         drop(uploaded.room);
         made
     }
@@ -236,8 +237,9 @@ impl Making<'_> {
             SourceInput::Object(address) => self.source_at(address).await?,
         };
         let request = new.request(&self.state.config, kind, Some(&name))?;
-        let record = Record::new(job, self.caller.owner, request, source, Timestamp::now());
-        write(self.state, record, new.start).await
+        let mut record = Record::new(job, self.caller.owner, request, source, Timestamp::now());
+        record.state = new.first_state();
+        write(self.state, record).await
     }
 
     /// The source of another job, which must still be there.
@@ -285,10 +287,7 @@ impl Making<'_> {
 ///
 /// # Errors
 /// `unavailable`, `internal` if the store does not take it.
-pub(super) async fn write(state: &AppState, mut record: Record, start: Option<bool>) -> Result<Made, Problem> {
-    if start == Some(false) {
-        record.state = State::Paused;
-    }
+pub(super) async fn write(state: &AppState, mut record: Record) -> Result<Made, Problem> {
     record.trace = trace::current();
     let (owner, job) = (record.owner, record.id);
     traced::concerns(job);

@@ -23,8 +23,11 @@ pub(super) struct Found {
 /// The source of a job, in the version that the record names.
 ///
 /// # Errors
-/// `gone` where it is not there any more.
+/// `not_ready` where it is on its way, `gone` where it is not there any more.
 pub(super) async fn stat_of_source(state: &AppState, record: &Record) -> Result<Found, Problem> {
+    if !record.source.has_come() {
+        return Err(Problem::new(ErrorCode::NotReady, "the source is not there yet"));
+    }
     let (storage, key) = match &record.source.location {
         SourceLocation::Job(job) => (state.storage.clone(), ObjectKey::Source(*job).to_string()),
         SourceLocation::External { bucket, key } => (state.storage.in_bucket(bucket), key.clone()),

@@ -15,6 +15,7 @@ mod request;
 mod sniff;
 mod stream;
 mod upload;
+mod uploads;
 mod verification;
 
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use super::{AppState, Caller, Problem};
 use crate::records::Snapshot;
 
 pub(super) use names::result_name;
+pub(super) use sniff::{SOURCES, SourceFormat};
+pub(super) use uploads::{CHECKSUMS as UPLOAD_CHECKSUMS, EXTENSIONS as UPLOAD_EXTENSIONS};
 #[cfg(feature = "standalone")]
 pub(super) use verification::Verifier;
 
@@ -50,6 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(command::retry))
         .routes(routes!(command::redo))
         .routes(routes!(preview::preview))
+        .merge(uploads::routes())
 }
 
 /// The caller's job. One that is to be deleted is there no more.

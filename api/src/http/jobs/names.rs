@@ -122,7 +122,7 @@ mod tests {
         let source = Source {
             location: SourceLocation::Job(id),
             bytes: 1,
-            etag: String::new(),
+            etag: "\"1\"".to_owned(),
             content_type: String::new(),
         };
         Record::new(id, OwnerId::default(), request, source, Timestamp::UNIX_EPOCH)

@@ -110,5 +110,5 @@ pub(super) async fn preview(
     let request = input.request(&of)?;
     let _room = state.quotas.reserve(&caller, 0)?;
     let record = Record::new(JobId::new(), caller.owner, request, of.source.clone(), Timestamp::now());
-    write(&state, record, None).await?.respond(&state)
+    write(&state, record).await?.respond(&state)
 }

@@ -2,7 +2,7 @@ use clearfleet_common::ErrorCode;
 use clearfleet_common::config::Limits;
 use clearfleet_common::job::{
     ClassName, Codec, Denoise, Filters, JobId, ObjectAddress, OutputFormat, Priority, Request, Settings, Sharpen,
-    SourceKind, Stretch, Target,
+    SourceKind, State, Stretch, Target,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -226,6 +226,26 @@ impl NewJob {
     /// As [`request`](Self::request).
     pub(super) fn check(&self, config: &HttpConfig) -> Result<(), Problem> {
         self.request(config, SourceKind::Picture, None).map(drop)
+    }
+
+    /// The state of the job once its source is there.
+    pub(super) fn first_state(&self) -> State {
+        match self.start {
+            Some(false) => State::Paused,
+            _ => State::Queued,
+        }
+    }
+
+    /// Refuses one that names a source, where an upload brings it.
+    ///
+    /// # Errors
+    /// `body_invalid`.
+    pub(super) fn must_bring_its_source(&self) -> Result<(), Problem> {
+        if self.source.is_none() {
+            return Ok(());
+        }
+        let detail = "a request with an upload names no source; without one it is application/json";
+        Err(Problem::new(ErrorCode::BodyInvalid, detail))
     }
 
     fn class(&self, config: &HttpConfig) -> Result<ClassName, Problem> {

@@ -8,8 +8,11 @@ use std::path::Path;
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::SourceKind;
 use infer::MatcherType;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::Problem;
+use crate::http::view::SourceKindName;
 
 /// Bytes that are looked at.
 pub(super) const HEAD: usize = 4096;
@@ -22,6 +25,56 @@ pub(super) struct Look {
     pub(super) content_type: &'static str,
 }
 
+/// A file format of sources.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SourceFormat {
+    /// What names of its files end in, after the dot, the usual one first.
+    extensions: &'static [&'static str],
+    /// Media types that it has, the usual one first.
+    content_types: &'static [&'static str],
+    /// What it most likely holds.
+    #[schema(inline, value_type = SourceKindName)]
+    kind: SourceKind,
+}
+
+const fn picture(extensions: &'static [&'static str], content_types: &'static [&'static str]) -> SourceFormat {
+    SourceFormat {
+        extensions,
+        content_types,
+        kind: SourceKind::Picture,
+    }
+}
+
+const fn film(extensions: &'static [&'static str], content_types: &'static [&'static str]) -> SourceFormat {
+    SourceFormat {
+        extensions,
+        content_types,
+        kind: SourceKind::Video,
+    }
+}
+
+/// File formats whose names say what is in them.
+pub(in crate::http) const SOURCES: [SourceFormat; 18] = [
+    picture(&["png"], &["image/png"]),
+    picture(&["jpg", "jpeg", "jpe", "jfif"], &["image/jpeg"]),
+    picture(&["bmp", "dib"], &["image/bmp", "image/x-ms-bmp"]),
+    picture(&["webp"], &["image/webp"]),
+    picture(&["tif", "tiff"], &["image/tiff"]),
+    film(&["gif"], &["image/gif"]),
+    film(&["apng"], &["image/apng", "image/vnd.mozilla.apng"]),
+    film(&["mp4", "m4v"], &["video/mp4", "video/x-m4v"]),
+    film(&["mov", "qt"], &["video/quicktime"]),
+    film(&["mkv"], &["video/matroska", "video/x-matroska"]),
+    film(&["webm"], &["video/webm"]),
+    film(&["avi"], &["video/x-msvideo", "video/avi"]),
+    film(&["wmv", "asf"], &["video/x-ms-wmv", "video/x-ms-asf"]),
+    film(&["ts", "mts", "m2ts"], &["video/mp2t"]),
+    film(&["mpg", "mpeg", "vob"], &["video/mpeg"]),
+    film(&["flv"], &["video/x-flv"]),
+    film(&["ogv"], &["video/ogg"]),
+    film(&["3gp", "3g2"], &["video/3gpp", "video/3gpp2"]),
+];
+
 /// Programs whose first bytes are long enough to be no accident; those of two bytes are left to the worker.
 const PROGRAMS: [&str; 6] = ["wasm", "elf", "exe", "class", "dex", "mach"];
 
@@ -33,8 +86,7 @@ pub(super) fn look(head: &[u8], name: &str) -> Result<Look, Problem> {
     if head.is_empty() {
         return Err(Problem::new(ErrorCode::InputEmpty, "the source has no bytes"));
     }
-    let extension = Path::new(name).extension().map(|extension| extension.to_string_lossy());
-    let extension = extension.unwrap_or_default().to_ascii_lowercase();
+    let extension = extension(name);
     // Its header is text; what follows is not.
     if head.starts_with(b"YUV4MPEG2 ") {
         return Ok(video("video/x-yuv4mpeg"));
@@ -76,6 +128,16 @@ pub(super) fn look(head: &[u8], name: &str) -> Result<Look, Problem> {
     }
 }
 
+/// What a source may be of which nothing has come, by its name.
+pub(super) fn guess(name: &str) -> Look {
+    unknown(&extension(name))
+}
+
+fn extension(name: &str) -> String {
+    let extension = Path::new(name).extension().map(|extension| extension.to_string_lossy());
+    extension.unwrap_or_default().to_ascii_lowercase()
+}
+
 fn video(content_type: &'static str) -> Look {
     Look {
         kind: SourceKind::Video,
@@ -97,31 +159,17 @@ fn unknown(extension: &str) -> Look {
 }
 
 fn is_picture_name(extension: &str) -> bool {
-    matches!(
-        extension,
-        "png" | "jpg" | "jpeg" | "jpe" | "jfif" | "bmp" | "dib" | "webp" | "tif" | "tiff"
-    )
+    promised(extension) == Some(SourceKind::Picture)
+}
+
+/// What a file with this extension promises to be.
+fn promised(extension: &str) -> Option<SourceKind> {
+    let of = SOURCES.iter().find(|format| format.extensions.contains(&extension));
+    of.map(|format| format.kind)
 }
 
 fn refused(found: &str, extension: &str) -> Problem {
-    let promises = is_picture_name(extension)
-        || matches!(
-            extension,
-            "gif"
-                | "apng"
-                | "mp4"
-                | "m4v"
-                | "mov"
-                | "mkv"
-                | "webm"
-                | "avi"
-                | "wmv"
-                | "ts"
-                | "mpg"
-                | "mpeg"
-                | "flv"
-                | "ogv"
-        );
+    let promises = promised(extension).is_some();
     let problem = if promises {
         let detail = format!("the name ends in .{extension}, and the content is {found}");
         Problem::new(ErrorCode::InputMislabelled, detail).with("expected", extension)

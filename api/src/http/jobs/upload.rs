@@ -43,12 +43,7 @@ impl Upload {
     /// # Errors
     /// `unavailable` if too many uploads are under way.
     pub(super) async fn begin(state: &AppState, job: JobId, room: Reservation) -> Result<Self, Problem> {
-        let patience = state.config.upload_turn;
-        let turn = tokio::time::timeout(patience, Arc::clone(&state.uploads).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
-            let problem = Problem::new(ErrorCode::Unavailable, "too many uploads are under way");
-            return Err(problem.retry_after(patience));
-        };
+        let turn = turn(state).await?;
         Ok(Self {
             state: state.clone(),
             job,
@@ -122,6 +117,20 @@ impl Upload {
             room: self.room,
         })
     }
+}
+
+/// Waits until another upload may be under way.
+///
+/// # Errors
+/// `unavailable` if too many are.
+pub(super) async fn turn(state: &AppState) -> Result<OwnedSemaphorePermit, Problem> {
+    let patience = state.config.upload_turn;
+    let turn = tokio::time::timeout(patience, Arc::clone(&state.uploads).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else {
+        let problem = Problem::new(ErrorCode::Unavailable, "too many uploads are under way");
+        return Err(problem.retry_after(patience));
+    };
+    Ok(turn)
 }
 
 /// The first bytes of an object.

@@ -50,7 +50,7 @@ async fn a_form_becomes_a_job_and_the_scheduler_hears_of_it() {
     );
     assert_eq!(
         view["source"],
-        json!({"bytes": content.len(), "content_type": "image/png"})
+        json!({"bytes": content.len(), "received": content.len(), "content_type": "image/png"})
     );
 
     assert!(bytes_of(&world, ObjectKey::Source(job)).await == content);

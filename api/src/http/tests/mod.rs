@@ -7,10 +7,13 @@ mod events;
 mod hostile;
 mod objects;
 mod owners;
+mod page;
 mod problems;
 mod read;
+mod session;
 mod stream;
 mod traces;
+mod uploads;
 mod world;
 
 use world::{ALICE, Answer, BOB, NOBODY, ROOT, World, png};

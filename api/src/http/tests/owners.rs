@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clearfleet_common::job::{JobId, State};
 use clearfleet_common::storage::{ObjectKey, PlanKey};
 use reqwest::{Method, StatusCode};
@@ -29,6 +31,7 @@ fn routes() -> Vec<(Method, String)> {
 fn body(method: &Method, path: &str) -> Option<Value> {
     match (method.as_str(), path) {
         ("PATCH", _) => Some(json!({"priority": "low"})),
+        ("POST", "/v1/session") => Some(json!({"key": "no key"})),
         ("POST", path) if path.ends_with("/redo") || path.ends_with("/preview") => Some(json!({})),
         _ => None,
     }
@@ -122,6 +125,26 @@ async fn what_names_no_job_shows_nobodys() {
                     "{path}: {text}"
                 );
             }
+            ("POST", "/v1/uploads") => {
+                let source = format!(
+                    "settings {}",
+                    BASE64_STANDARD.encode(json!({"source": {"job": job}}).to_string())
+                );
+                let begin = world.request(BOB, method, &path).header("Tus-Resumable", "1.0.0");
+                let begin = begin.header("Upload-Length", 1).header("Upload-Metadata", source);
+                assert_eq!(answer(begin).await.refusal(), (400, "body_invalid".to_owned()));
+            }
+            (_, "/v1/uploads/{id}") => {
+                let address = format!("/v1/uploads/{job}");
+                let upload = world
+                    .request(BOB, method.clone(), &address)
+                    .header("Tus-Resumable", "1.0.0");
+                let upload = upload
+                    .header("X-HTTP-Method-Override", "PATCH")
+                    .header("Content-Type", "application/offset+octet-stream")
+                    .header("Upload-Offset", 0);
+                assert_eq!(answer(upload).await.status, StatusCode::NOT_FOUND, "{method}");
+            }
             ("GET", "/v1/models" | "/v1/dead-letters" | "/v1/backup") => {
                 assert_eq!(
                     world.get(BOB, &path).await.refusal(),
@@ -129,8 +152,11 @@ async fn what_names_no_job_shows_nobodys() {
                     "{path}"
                 );
             }
-            // Of keys: tested where they are made.
-            (_, path) if path.starts_with("/v1/keys") || path.starts_with("/v1/webhook") => {}
+            // Of keys and sessions: tested where they are made.
+            (_, path)
+                if ["/v1/keys", "/v1/webhook", "/v1/session"]
+                    .iter()
+                    .any(|of| path.starts_with(of)) => {}
             (method, path) => {
                 unknown.insert(format!("{method} {path}"));
             }
@@ -148,6 +174,14 @@ async fn who_shows_no_key_gets_nowhere() {
         let answer = call(&world, NOBODY, &method, &path, job).await;
         if open.contains(&path.as_str()) {
             assert_eq!(answer.status, StatusCode::OK, "{method} {path}");
+        } else if method == Method::HEAD {
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        } else if (method.as_str(), path.as_str()) == ("DELETE", "/v1/session") {
+            assert_eq!(
+                answer.status,
+                StatusCode::NO_CONTENT,
+                "who has no session has none afterwards"
+            );
         } else {
             assert_eq!(answer.refusal(), (401, "unauthorized".to_owned()), "{method} {path}");
             assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");

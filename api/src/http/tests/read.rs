@@ -185,6 +185,31 @@ async fn the_server_says_what_it_can_and_how_it_is() {
         .find(|format| format["name"] == "webm")
         .unwrap();
     assert_eq!(webm["codecs"], json!(["av1", "vp9"]));
+    assert_eq!(
+        can["qualities"][0],
+        json!({"codec": "h264", "crf": [0, 51], "usual": 18})
+    );
+    assert_eq!(can["qualities"].as_array().unwrap().len(), 4);
+    assert_eq!(can["filters"]["denoise"], json!(["off", "light", "strong"]));
+    assert_eq!(
+        (&can["uploads"]["path"], &can["uploads"]["expires_seconds"]),
+        (&json!("/v1/uploads"), &json!(3 * 86_400))
+    );
+    let sources = can["sources"].as_array().unwrap();
+    let named = |extension: &str| {
+        let names = |format: &&Value| format["extensions"].as_array().unwrap().contains(&json!(extension));
+        sources.iter().find(names).map(|format| format["kind"].clone())
+    };
+    assert_eq!(
+        (named("jpeg"), named("gif")),
+        (Some(json!("picture")), Some(json!("video")))
+    );
+    for taken in [
+        "png", "jpg", "bmp", "webp", "tiff", "mp4", "mkv", "wmv", "mov", "webm", "avi",
+    ] {
+        assert!(named(taken).is_some(), "{taken}");
+    }
+    assert_eq!((named("txt"), named("pdf"), named("m3u8")), (None, None, None));
     assert_eq!(world.get("", "/healthz").await.json(), json!({"status": "ok"}));
     assert_eq!(world.get("", "/readyz").await.json(), json!({"status": "ok"}));
     world.queue.go_down();

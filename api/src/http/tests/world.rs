@@ -107,9 +107,21 @@ impl World {
         let store = ScratchStore::start().await.unwrap();
         let storage = Storage::connect(&store.config()).await.unwrap();
         let queue = MemoryQueue::new();
-        let stop = CancellationToken::new();
         let mut config = HttpConfig::default();
         change(&mut config);
+        let mut world = Self::on(storage, queue, config, limits).await;
+        world.store = Some(store);
+        world
+    }
+
+    /// Another server of the same store and the same queue.
+    pub(super) async fn another_server(&self) -> Self {
+        let (storage, queue) = (self.storage.clone(), self.queue.clone());
+        Self::on(storage, queue, HttpConfig::default(), ConnectionLimits::default()).await
+    }
+
+    async fn on(storage: Storage, queue: MemoryQueue, config: HttpConfig, limits: ConnectionLimits) -> Self {
+        let stop = CancellationToken::new();
         let shared: Arc<dyn Queue> = Arc::new(queue.clone());
         let records = Records::new(storage.clone());
         tokio::spawn(Arc::clone(&records).follow(Arc::clone(&shared), stop.clone()));
@@ -119,12 +131,10 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(serve(listener, router(state.clone()), limits, stop.clone()));
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60));
         Self {
-            client: reqwest::Client::builder()
-                .timeout(Duration::from_secs(60))
-                .build()
-                .unwrap(),
-            store: Some(store),
+            client: client.build().unwrap(),
+            store: None,
             storage,
             queue,
             state,

@@ -70,6 +70,8 @@ impl Quota {
 pub struct Used {
     /// Bytes of sources and results.
     pub bytes: u64,
+    /// Of these, what is still on its way.
+    pub coming: u64,
     /// Jobs that have not ended.
     pub jobs: u64,
 }
@@ -172,7 +174,8 @@ impl Quotas {
         if let Some(free) = self.space.free() {
             let found = free.map_err(QuotaError::Unknown)?;
             // What uploads have written already is missing from the free space.
-            let limit = sum([open.bytes.saturating_sub(open.written), more, self.space.spare]);
+            let unwritten = open.bytes.saturating_sub(open.written);
+            let limit = sum([unwritten, self.usage.total().coming, more, self.space.spare]);
             if limit > found {
                 return Err(QuotaError::FreeSpace { limit, found });
             }

@@ -35,7 +35,17 @@ fn local() -> Caller {
 }
 
 fn quotas(defaults: Quota, space: Space) -> Arc<Quotas> {
-    Quotas::new(defaults, space, Arc::new(Stored(Used { bytes: 600, jobs: 2 })))
+    with(0, defaults, space)
+}
+
+/// The same with this much of what is stored still on its way.
+fn with(coming: u64, defaults: Quota, space: Space) -> Arc<Quotas> {
+    let used = Used {
+        bytes: 600,
+        coming,
+        jobs: 2,
+    };
+    Quotas::new(defaults, space, Arc::new(Stored(used)))
 }
 
 fn bytes(limit: u64) -> Quota {
@@ -171,6 +181,10 @@ fn a_full_file_system_is_found_before_it_is_full() {
     let free = space(0).free().unwrap().unwrap();
     assert!(free > 0);
     quotas(Quota::default(), space(0)).reserve(&local(), 1).unwrap();
+    let refused = with(free * 2, Quota::default(), space(0))
+        .reserve(&local(), 1)
+        .unwrap_err();
+    assert!(matches!(refused, QuotaError::FreeSpace { .. }), "{refused}");
     // Others use the file system too: twice of what is free does not become free meanwhile.
     let quotas = quotas(Quota::default(), space(free * 2));
     let refused = quotas.reserve(&local(), 1).unwrap_err();
