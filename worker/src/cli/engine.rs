@@ -26,7 +26,7 @@ pub struct EngineArgs {
     /// Weights of the network in place of those in the program.
     #[arg(long, env = "CLEARFLEET_WEIGHTS", value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Edge of the network's tiles in pixels; smaller tiles need less memory.
+    /// Edge of the network's tiles in pixels, or the width of the strips of the engine `cpu`; smaller ones need less memory.
     #[arg(long, env = "CLEARFLEET_TILE", value_name = "PIXELS")]
     tile: Option<u32>,
     /// What the engine `wait` takes for each frame, in milliseconds.

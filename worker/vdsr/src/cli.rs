@@ -43,7 +43,7 @@ pub(crate) struct EngineArgs {
     /// Weights as safetensors; without it those that are built in.
     #[arg(long, env = "VDSR_WEIGHTS", value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Edge of a tile in pixels of the result; without it the engine's own choice.
+    /// Edge of a tile, or width of a strip of the engine cpu, in pixels of the result; without it the engine's own choice.
     #[arg(long, env = "VDSR_TILE", value_name = "PIXELS")]
     tile: Option<u32>,
     /// How long the engine "wait" sleeps for each plane.

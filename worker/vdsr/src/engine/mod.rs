@@ -118,7 +118,8 @@ impl FromStr for EngineKind {
 pub struct EngineOptions {
     /// Which engine.
     pub kind: EngineKind,
-    /// Core edge of a tile in target pixels, at least 8; the engine's own choice when absent. Part of the fingerprint.
+    /// Core edge of a tile in target pixels, for `cpu` the width of a strip, at least 8; the engine's own choice when absent.
+    /// Part of the fingerprint.
     pub tile: Option<u32>,
     /// How long `wait` takes for each plane.
     pub wait: Duration,

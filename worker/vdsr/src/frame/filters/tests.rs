@@ -115,6 +115,23 @@ fn the_noise_of_colour_goes_with_that_of_its_channels_together() {
 }
 
 #[test]
+fn an_edge_of_one_channel_keeps_those_of_the_others() {
+    for (layout, sharp) in [(Layout::Rgb, 0), (Layout::Yuv444, 1)] {
+        // Ten codes are noise by themselves. Where another channel has an edge of 150, they are its edge, too.
+        let code = |plane: usize, x: usize| match (x < 10, plane == sharp) {
+            (true, _) => 50,
+            (false, true) => 200,
+            (false, false) => 60,
+        };
+        let kept = run(LIGHT, format(layout, 8, 20, 9), |plane, x, _| code(plane, x));
+        for (plane, kept) in kept.iter().enumerate().skip(sharp) {
+            let off = mean_square(kept, |x, _| f32::from(code(plane, x)));
+            assert!(off < 1e-6, "{layout:?} {plane}: {off}");
+        }
+    }
+}
+
+#[test]
 fn flat_frames_and_hard_edges_stay() {
     let all = Filters {
         noise: 15.0,
