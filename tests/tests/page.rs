@@ -1,6 +1,7 @@
 //! The page, as people use it: in Chromium, against a server of its own.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,8 +20,9 @@ fn pictures(world: &World) -> PathBuf {
 
 /// A file that is dropped on the page.
 fn dropped(path: &Path, media_type: &str) -> Value {
-    let content = std::fs::read(path).unwrap();
-    json!({"name": path.file_name().unwrap().to_str(), "type": media_type, "base64": STANDARD.encode(content)})
+    let content = std::fs::read(path).expect("the file can be read");
+    let name = path.file_name().and_then(|name| name.to_str());
+    json!({"name": name, "type": media_type, "base64": STANDARD.encode(content)})
 }
 
 fn some_photo(world: &World) -> Value {
@@ -104,7 +106,8 @@ fn what_goes_wrong_is_said_and_can_be_tried_again() {
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
     let broken = dropped(&world.file("broken.mp4", noise), "video/mp4");
-    let input = json!({"broken": broken, "photo": some_photo(&world)});
+    let mislabelled = dropped(&world.file("mislabelled.mp4", "only words\n".repeat(99)), "video/mp4");
+    let input = json!({"broken": broken, "mislabelled": mislabelled, "photo": some_photo(&world)});
     let Some(found) = run("page-failures.mjs", &server, &world, input) else {
         return;
     };
@@ -112,10 +115,77 @@ fn what_goes_wrong_is_said_and_can_be_tried_again() {
         found["reason"],
         "the file is no picture and no video that Clearfleet reads"
     );
-    assert_eq!(found["sentMeanwhile"], 1, "an upload that was taken back made a job");
-    assert_eq!(found["lost"], "The connection was lost.");
+    assert_eq!(
+        found["refused"],
+        "Not taken\nthe name ends in .mp4, and the content is text"
+    );
+    assert_eq!(found["sending"], json!(["uploading", "failed"]));
     assert_eq!(found["names"], json!(["photo.png", "broken.mp4"]));
     assert_eq!(found["barriers"], json!([]));
+}
+
+/// The same film with so many bytes more that its upload takes seconds at the script's pace.
+fn long_film(world: &World, name: &str, filling: u32) -> Value {
+    let path = world.path(name);
+    film(&path, 5, &["-c:v", "libx264", "-pix_fmt", "yuv420p"]);
+    let mut bytes = std::fs::read(&path).expect("the film can be read");
+    // A box that players pass over.
+    bytes.extend((filling + 8).to_be_bytes());
+    bytes.extend(b"free");
+    bytes.resize(bytes.len() + filling as usize, 0);
+    dropped(&world.file(name, bytes), "video/mp4")
+}
+
+#[test]
+fn an_upload_goes_on_after_a_kill_and_after_the_page_was_left() {
+    let world = World::new();
+    let mut server = Server::start(&world.path("data"));
+    let port = |server: &Server| server.client().host().rsplit(':').next().unwrap().to_owned();
+    let port_file = world.file("port", port(&server));
+    let input = json!({
+        "portFile": port_file,
+        "film": long_film(&world, "film.mp4", 12 << 20),
+        "other": long_film(&world, "other.mp4", 12 << 20),
+        "pictures": pictures(&world),
+    });
+    if !has_page(&server) {
+        return;
+    }
+    let found = std::thread::scope(|scope| {
+        let script = scope.spawn(|| in_chromium("page-resume.mjs", &input));
+        while !script.is_finished() && !is_under_way(&server) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server.kill();
+        server.start_again();
+        world.file("port", port(&server));
+        script.join().unwrap()
+    });
+    let Some(found) = found else { return };
+    assert_eq!(found["faults"], json!([]));
+    assert_eq!(found["hint"], "Add the same file again, and it goes on where it was.");
+    assert!(found["begun"].as_u64().unwrap() > 0, "{found}");
+    for (jobs, count) in [("afterKill", 1), ("afterReload", 2)] {
+        let jobs = found[jobs].as_array().unwrap();
+        assert_eq!(jobs.len(), count, "an upload went on as another");
+        assert!(jobs.iter().all(|job| job["state"] == "done"), "{jobs:?}");
+    }
+    for name in ["film.mp4", "other.mp4"] {
+        let jobs = server.client().get(&format!("/v1/jobs?q={name}")).json();
+        let source = server
+            .client()
+            .get(jobs["jobs"][0]["links"]["source"].as_str().unwrap());
+        assert!(
+            source.body == std::fs::read(world.path(name)).unwrap(),
+            "{name} came otherwise"
+        );
+    }
+}
+
+/// Whether some of an upload has come, and not all.
+fn is_under_way(server: &Server) -> bool {
+    let jobs = server.client().get("/v1/jobs").json();
+    jobs["jobs"][0]["state"] == "uploading" && jobs["jobs"][0]["source"]["received"].as_u64() > Some(0)
 }
 
 #[test]

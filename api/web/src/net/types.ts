@@ -54,7 +54,7 @@ export interface Job {
   changed: string;
   ended: string | null;
   settings: Settings;
-  source: { bytes: number; content_type: string };
+  source: { bytes: number; received: number; content_type: string };
   progress: Progress;
   plan: { source_size: [number, number]; target_size: [number, number]; seconds: number } | null;
   result: {
@@ -78,9 +78,9 @@ export interface JobPage {
 export interface Capabilities {
   formats: { name: string; content_type: string; codecs: string[] }[];
   codecs: string[];
+  /** File formats of sources, by what their names end with. */
+  sources: { extensions: string[] }[];
   limits: { bytes: number; edge: number };
-  /** What names of sources end with; servers before this page do not say it. */
-  extensions?: string[];
 }
 
 export interface Session {

@@ -12,7 +12,8 @@ function extension(name: string): string {
 export function refusal(name: string, size: number, isThere: boolean): string | undefined {
   const { limits, extensions } = capabilities.value;
   if (isThere) return text.value.refusedTwice(name);
-  if (!extensions.has(extension(name))) return text.value.refusedKind(name);
+  // None are known for the moment until the server has said them.
+  if (extensions.size > 0 && !extensions.has(extension(name))) return text.value.refusedKind(name);
   if (size === 0) return text.value.refusedEmpty(name);
   if (size > limits.bytes) return text.value.refusedSize(name, bytes(limits.bytes));
   return undefined;

@@ -2,7 +2,7 @@ import { computed, signal } from "@preact/signals";
 
 import type { Job, Settings, State } from "../net/types";
 import { filter, isLookedFor, jobs, listed, searched } from "./jobs";
-import { fileOfJob, files, isStarted, type LocalFile, onAdded } from "./uploads";
+import { fileOfJob, files, isStarted, jobOf, type LocalFile, onAdded } from "./uploads";
 
 /** What a row is about: a file here, a job at the server, or both while one becomes the other. */
 export type Row = {
@@ -44,7 +44,9 @@ function stateOf(row: Row): State {
 /** All rows that are looked for, the newest first. */
 export const rows = computed<readonly Row[]>(() => {
   const here = Object.values(files.value);
-  const all = [...here.map(ofFile), ...[...jobs.value.values()].map(ofJob)];
+  const sent = new Set(here.map(jobOf));
+  const there = [...jobs.value.values()].filter((job) => !sent.has(job.id));
+  const all = [...here.map(ofFile), ...there.map(ofJob)];
   const isIn = isLookedFor.value;
   return all.filter((row) => isIn(row.name, stateOf(row))).sort((a, b) => b.added - a.added);
 });

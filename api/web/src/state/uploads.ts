@@ -1,14 +1,13 @@
 import { batch, signal } from "@preact/signals";
 import Uppy, { type UppyFile } from "@uppy/core";
-import { getETA, getSpeed } from "@uppy/core/utils";
 import DropTarget from "@uppy/drop-target";
 import ThumbnailGenerator from "@uppy/thumbnail-generator";
-import XHRUpload from "@uppy/xhr-upload";
+import Tus from "@uppy/tus";
 
-import { problemOf } from "../net/ask";
+import { ask, problemOf } from "../net/ask";
 import type { Job, Settings } from "../net/types";
 import { text } from "../text";
-import { heardJob } from "./jobs";
+import { deleteJob, forget, heardJob, jobs } from "./jobs";
 import { notify } from "./notices";
 import { refusal } from "./refusals";
 import { initialSettings, said } from "./settings";
@@ -16,23 +15,27 @@ import { initialSettings, said } from "./settings";
 interface Meta extends Record<string, unknown> {
   /** What its result shall be like. */
   wish: Settings;
-  /** What the server is sent before it: the JSON of a new job. */
-  request?: string;
-  /** Tries that have this in common make one job. */
-  attempt?: string;
+  /** What the server is told of it: the JSON of a new job. */
+  settings?: string;
+  /** The job whose upload it goes on with. */
+  job?: string;
   /** Whether the server did not want it. */
   isRefused?: boolean;
   /** When it was added, in milliseconds. */
   added: number;
 }
 
-/** What the server answers to an upload. */
-type Body = Job & Record<string, unknown>;
+/** What the server's last answer to an upload is known by. */
+type Body = { xhr?: XMLHttpRequest };
 
 export type LocalFile = UppyFile<Meta, Body>;
 
+/** Where uploads are made. An upload has the id of its job. */
+const ENDPOINT = "/v1/uploads";
 /** Uploads at once. */
 const AT_ONCE = 3;
+/** Waits between tries, in milliseconds: ten minutes without a server break no upload. */
+const RETRIES = [500, 1_000, 2_000, 4_000, 8_000, ...Array.from({ length: 40 }, () => 15_000)];
 
 /** Files that are not, or not wholly, at the server, by their ids. */
 export const files = signal<Readonly<Record<string, LocalFile>>>({});
@@ -64,14 +67,12 @@ const uppy = new Uppy<Meta, Body>({
     return { ...file, meta: { ...file.meta, wish: initialSettings(), added: whenAdded() } };
   },
 })
-  .use(XHRUpload, {
-    endpoint: "/v1/jobs",
+  .use(Tus, {
+    endpoint: ENDPOINT,
     limit: AT_ONCE,
-    allowedMetaFields: ["request"],
-    headers: ({ meta }) => ({ "idempotency-key": String(meta.attempt) }),
-    // How long nothing may be sent, in milliseconds; none for a server that has all of it and looks at it.
-    timeout: 0,
-    shouldRetry: ({ status }) => status === 0 || status >= 500,
+    retryDelays: RETRIES,
+    removeFingerprintOnSuccess: true,
+    allowedMetaFields: ["name", "settings"],
   })
   .use(ThumbnailGenerator, { thumbnailWidth: 128 })
   .use(DropTarget, { target: document.body });
@@ -85,23 +86,51 @@ export function onAdded(listener: (ids: string[]) => void): void {
   uppy.on("files-added", (added) => listener(added.map(({ id }) => id)));
 }
 
-uppy.on("upload-success", (file, response) => {
-  const job = response.body;
-  if (file === undefined || job === undefined) return;
-  fileOfJob.set(job.id, { id: file.id, added: file.meta.added });
+uppy.on("files-added", (added) => {
+  for (const file of added) {
+    const job = interruptedJob(file);
+    if (job !== undefined) goOnWith(file.id, job);
+  }
+});
+
+uppy.on("upload-success", async (file) => {
+  const id = file && jobOf(file);
+  if (file === undefined || id === undefined) return;
+  fileOfJob.set(id, { id: file.id, added: file.meta.added });
+  const job = await ask<Job>("GET", `/v1/jobs/${id}`).catch(() => undefined);
   batch(() => {
-    heardJob(job);
+    if (job !== undefined) heardJob(job);
     uppy.removeFile(file.id);
   });
 });
 
 uppy.on("upload-error", (file, _, response) => {
-  const request = response as unknown as XMLHttpRequest | undefined;
   if (file === undefined) return;
+  const request = response?.body?.xhr;
   const refusal = request?.status ? problemOf(request.status, request.responseText).message : undefined;
   describe(file.id, { isRefused: refusal !== undefined });
   uppy.setFileState(file.id, { error: refusal ?? text.value.connectionLost });
 });
+
+/** The job whose upload of such a file broke off, in this browser or another. */
+function interruptedJob({ name, size }: LocalFile): string | undefined {
+  const taken = new Set(Object.values(files.value).map(jobOf));
+  const isIt = (job: Job) =>
+    job.state === "uploading" && job.name === name && job.source.bytes === size && !taken.has(job.id);
+  return [...jobs.value.values()].find(isIt)?.id;
+}
+
+function goOnWith(id: string, job: string): void {
+  describe(id, { job });
+  uppy.setFileState(id, { tus: { uploadUrl: `${ENDPOINT}/${job}` } });
+  startUpload(id);
+}
+
+/** The id of the job that a file is the source of; nothing before the server knows of it. */
+export function jobOf(file: LocalFile): string | undefined {
+  const uploadUrl = "tus" in file ? file.tus?.uploadUrl : undefined;
+  return uploadUrl?.split("/").at(-1) ?? file.meta.job;
+}
 
 function describe(id: string, meta: Partial<Meta>): void {
   uppy.setFileMeta(id, meta as Meta);
@@ -109,11 +138,19 @@ function describe(id: string, meta: Partial<Meta>): void {
 
 export const isStarted = (file: LocalFile) => file.progress.uploadStarted !== null && !file.error;
 
+/** What had come of a file when its upload began or went on, and when that was, in milliseconds. */
+const begun = new Map<string, { bytes: number; at: number }>();
+
+uppy.on("upload-progress", (file, { bytesUploaded }) => {
+  if (file !== undefined && !begun.has(file.id)) begun.set(file.id, { bytes: bytesUploaded, at: Date.now() });
+});
+
 /** Bytes a second, and seconds until all is there; nothing as long as that is not known. */
-export function pace(file: LocalFile): { speed: number; left: number } | undefined {
-  const { progress } = file;
-  if (progress.uploadStarted === null || !progress.bytesUploaded || !progress.bytesTotal) return undefined;
-  return { speed: getSpeed(progress), left: getETA(progress) };
+export function pace({ id, progress }: LocalFile): { speed: number; left: number } | undefined {
+  const since = begun.get(id);
+  if (since === undefined || !progress.bytesUploaded || !progress.bytesTotal) return undefined;
+  const speed = (progress.bytesUploaded - since.bytes) / ((Date.now() - since.at) / 1000);
+  return speed > 0 ? { speed, left: (progress.bytesTotal - progress.bytesUploaded) / speed } : undefined;
 }
 
 export function addFiles(added: Iterable<File>): void {
@@ -125,21 +162,26 @@ export function changeWish(id: string, wish: Settings): void {
   describe(id, { wish });
 }
 
-/** A name that nobody else thinks of; pages that came unencrypted have no `randomUUID`. */
-const randomName = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
-
-/** Starts the upload of one file. */
+/** Starts the upload of one file, or goes on with it. */
 export function startUpload(id: string): void {
   const file = uppy.getFile(id);
   if (file === undefined || isStarted(file)) return;
-  describe(id, { request: JSON.stringify({ settings: said(file.meta.wish) }), attempt: randomName() });
+  begun.delete(id);
+  describe(id, { settings: JSON.stringify({ settings: said(file.meta.wish) }) });
   // Of one file rather than of all that wait, Uppy starts an upload only as a retry. Why it fails, the file says.
   uppy.retryUpload(id).catch(() => undefined);
 }
 
-/** Takes a file from the list; its upload ends. */
+/** Takes a file from the list; what of it is at the server is deleted. */
 export function removeFile(id: string): void {
+  const file = uppy.getFile(id);
+  if (file === undefined) return;
+  const [job, runs] = [jobOf(file), isStarted(file)];
   uppy.removeFile(id);
+  if (job === undefined) return;
+  // Uppy ends an upload that runs at the server, too, and leaves one that broke off.
+  if (!runs) deleteJob(job).catch(() => undefined);
+  forget(job);
 }
 
 /** Takes back the upload of a file, which can be started again. */

@@ -21,7 +21,7 @@ export const en = {
   loading: "Loading…",
 
   emptyTitle: "Drop photos and videos here",
-  emptyExplained: "Or paste them, or choose them. Files of any size.",
+  emptyExplained: "Or paste them, or choose them. Files of any size; an upload that breaks off goes on where it was.",
   dropNow: "Drop to add",
   add: "Add files",
 
@@ -59,8 +59,10 @@ export const en = {
   uploading: "Uploading",
   refused: "Not taken",
   uploadStopped: "The upload broke off",
+  uploadUnfinished: "Not all of it has come",
+  waitingForServer: "Waiting for the server",
   connectionLost: "The connection was lost.",
-  uploadLeft: "Not all of it is here.",
+  uploadLeft: "Add the same file again, and it goes on where it was.",
   queued: "Waiting",
   jobsBefore: (count: number) => (count === 1 ? "1 file first" : `${count} files first`),
   next: "next in line",

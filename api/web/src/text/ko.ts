@@ -23,7 +23,7 @@ export const ko: Catalogue = {
   loading: "불러오는 중…",
 
   emptyTitle: "사진과 동영상을 여기에 놓으세요",
-  emptyExplained: "붙여넣거나 직접 선택해도 됩니다. 크기 제한이 없습니다.",
+  emptyExplained: "붙여넣거나 직접 선택해도 됩니다. 크기 제한이 없고, 끊긴 업로드는 이어서 진행됩니다.",
   dropNow: "놓아서 추가",
   add: "파일 추가",
 
@@ -61,8 +61,10 @@ export const ko: Catalogue = {
   uploading: "업로드 중",
   refused: "서버가 받지 않음",
   uploadStopped: "업로드가 끊겼습니다",
+  uploadUnfinished: "아직 다 올라오지 않음",
+  waitingForServer: "서버를 기다리는 중",
   connectionLost: "연결이 끊어졌습니다.",
-  uploadLeft: "아직 다 올라오지 않았습니다.",
+  uploadLeft: "같은 파일을 다시 추가하면 이어서 올립니다.",
   queued: "대기 중",
   jobsBefore: (count) => `앞에 파일 ${count}개`,
   next: "바로 다음 차례",

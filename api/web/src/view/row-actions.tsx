@@ -21,7 +21,7 @@ const BUTTONS: [action: Action, icon: LucideIcon][] = [
 function words(action: Action, row: Row): string {
   const said = text.value;
   if (action === "cancelUpload") return said.cancel;
-  if (action === "start" && row.phase === "broken") return said.retry;
+  if (action === "start" && row.phase === "broken") return row.file.meta.isRefused ? said.retry : said.resume;
   if (action === "delete" && !isAtServer(row)) return said.remove;
   return said[action];
 }

@@ -1,4 +1,5 @@
 import type { Job } from "../net/types";
+import { heard } from "../state/jobs";
 import type { Row } from "../state/rows";
 import { type LocalFile, pace } from "../state/uploads";
 import { text } from "../text";
@@ -39,7 +40,7 @@ function OfFile({ row }: { row: Row & { file: LocalFile } }) {
     <>
       <progress aria-label={said.of(said.uploading, row.name)} value={share} />
       <Words
-        head={`${said.uploading} ${percent(share)}`}
+        head={`${heard.value ? said.uploading : said.waitingForServer} ${percent(share)}`}
         tail={now ? [said.aSecond(bytes(now.speed)), said.left(duration(now.left))] : []}
       />
     </>
@@ -52,7 +53,8 @@ function OfJob({ job }: { job: Job }) {
     case "uploading":
       return (
         <>
-          <Words head={said.uploadStopped} />
+          <progress aria-label={said.of(said.uploading, job.name)} value={job.source.received / job.source.bytes} />
+          <Words head={`${said.uploadUnfinished} ${percent(job.source.received / job.source.bytes)}`} />
           <span class="reason">{said.uploadLeft}</span>
         </>
       );
