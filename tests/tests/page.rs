@@ -20,8 +20,9 @@ fn pictures(world: &World) -> PathBuf {
 
 /// A file that is dropped on the page.
 fn dropped(path: &Path, media_type: &str) -> Value {
-    let content = std::fs::read(path).unwrap();
-    json!({"name": path.file_name().unwrap().to_str(), "type": media_type, "base64": STANDARD.encode(content)})
+    let content = std::fs::read(path).expect("the file can be read");
+    let name = path.file_name().and_then(|name| name.to_str());
+    json!({"name": name, "type": media_type, "base64": STANDARD.encode(content)})
 }
 
 fn some_photo(world: &World) -> Value {
@@ -127,7 +128,7 @@ fn what_goes_wrong_is_said_and_can_be_tried_again() {
 fn long_film(world: &World, name: &str, filling: u32) -> Value {
     let path = world.path(name);
     film(&path, 5, &["-c:v", "libx264", "-pix_fmt", "yuv420p"]);
-    let mut bytes = std::fs::read(&path).unwrap();
+    let mut bytes = std::fs::read(&path).expect("the film can be read");
     // A box that players pass over.
     bytes.extend((filling + 8).to_be_bytes());
     bytes.extend(b"free");

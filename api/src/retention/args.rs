@@ -74,7 +74,6 @@ impl From<RetentionArgs> for Retention {
             records: args.record_ttl,
             uploads: args.uploads_ttl,
             period: args.sweep_every,
-            ..Self::default()
         }
     }
 }

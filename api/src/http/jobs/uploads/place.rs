@@ -20,7 +20,7 @@ pub(super) enum Place {
     /// The source is there, of this many bytes.
     Over(u64),
     /// More is to come.
-    Open(ResumableUpload, Received),
+    Open(Box<ResumableUpload>, Received),
 }
 
 impl Place {
@@ -46,7 +46,7 @@ impl Place {
         match state.storage.received(&upload).await {
             Ok(Arrival::Partial(received)) if received.bytes() < upload.bytes => {
                 state.say_received(caller.owner, job, received.bytes());
-                Ok(Self::Open(upload, received))
+                Ok(Self::Open(Box::new(upload), received))
             }
             Ok(_) => {
                 finish(state, caller, &upload).await?;
