@@ -46,7 +46,7 @@ fn no_target_is_left_out() {
 }
 
 fn fuzz(name: &str) {
-    let target = Target::named(name).unwrap();
+    let target = Target::named(name).expect("the target exists");
     let kept = kept(name);
     for (path, input) in &kept {
         println!("{path}");
@@ -77,14 +77,19 @@ fn check(target: &Target, input: &[u8]) {
 fn kept(name: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/inputs").join(name);
     let mut paths: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the target has a folder")
+        .map(|entry| entry.expect("the folder can be read").path())
         .collect();
     paths.sort();
     assert!(!paths.is_empty(), "nothing is kept in {}", folder.display());
     paths
         .iter()
-        .map(|path| (path.display().to_string(), std::fs::read(path).unwrap()))
+        .map(|path| {
+            (
+                path.display().to_string(),
+                std::fs::read(path).expect("the input can be read"),
+            )
+        })
         .collect()
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use clearfleet_tests::{Call, Ended, World, black_png, decoded, film, gif_header, oversized_png, photo};
+use clearfleet_tests::{Call, World, black_png, decoded, film, gif_header, oversized_png, photo};
 
 use outside::assert_refused;
 

@@ -63,7 +63,7 @@ async fn append(state: &AppState, caller: Caller, job: JobId, request: HttpReque
         Place::Over(bytes) => (bytes, bytes),
         Place::Open(upload, received) => {
             let length = upload.bytes;
-            let of = (upload, &received);
+            let of = (*upload, &received);
             (receive(state, caller, of, &parts.headers, body).await?, length)
         }
     };
