@@ -431,7 +431,7 @@ async fn a_json_request_without_a_source_or_with_a_query_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_gone_is_said_to_be() {
     let mut world = World::new().await;
-    world.lose_the_store();
+    world.lose_store().await;
     let answer = answer(world.request(ALICE, Method::POST, "/v1/jobs").body(png(10))).await;
     assert_eq!(answer.refusal(), (503, "unavailable".to_owned()));
     assert!(!answer.header("retry-after").is_empty());

@@ -370,7 +370,7 @@ async fn a_large_body_is_not_held_in_memory() {
     stream.write_all(&piece).await.unwrap();
     let prefix = KeyPrefix::Jobs.to_string();
     assert!(world.objects().await.iter().all(|key| !key.starts_with(&prefix)));
-    world.lose_the_store();
+    world.lose_store().await;
     // What is taken after the store is gone is the writer's buffer and what lies in sockets.
     let mut taken = piece.len();
     while let Ok(Ok(())) = tokio::time::timeout(Duration::from_millis(700), stream.write_all(&piece)).await {

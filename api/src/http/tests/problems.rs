@@ -9,6 +9,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use strum::VariantArray;
 
+use super::uploads::{begun, patch};
 use super::world::answer;
 use super::{ALICE, World, png};
 use crate::http::{ConnectionLimits, Problem};
@@ -60,6 +61,7 @@ async fn every_code_is_told_as_it_always_was() {
     let upload = |name: &str| post(&format!("/v1/jobs?name={name}"));
     let first = answer(post("/v1/jobs?name=k.png").header("idempotency-key", "k").body(png(9))).await;
     assert!(first.status.is_success());
+    let sent = begun(&world, 100, "u.bin").await;
     let never = reqwest::Body::wrap_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
     let cases: Vec<(ErrorCode, RequestBuilder)> = vec![
         (
@@ -102,6 +104,11 @@ async fn every_code_is_told_as_it_always_was() {
         (
             ErrorCode::PreconditionFailed,
             get(format!("/v1/jobs/{job}/result")).header("if-match", "\"x\""),
+        ),
+        (ErrorCode::OffsetConflict, patch(&world, sent, 7, b"more")),
+        (
+            ErrorCode::ChecksumMismatch,
+            patch(&world, sent, 0, b"more").header("upload-checksum", "crc32 AAAAAA=="),
         ),
         (ErrorCode::RateLimited, world.request("busy", Method::GET, "/v1/jobs")),
         (ErrorCode::Unauthorized, world.request("", Method::GET, "/v1/jobs")),

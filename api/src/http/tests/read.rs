@@ -280,7 +280,7 @@ async fn requests_and_jobs_are_counted() {
 async fn an_answer_that_takes_too_long_is_given_up() {
     let short = |config: &mut HttpConfig| config.answer = Duration::from_millis(100);
     let mut world = World::with(short, ConnectionLimits::default()).await;
-    world.lose_store();
+    world.lose_store().await;
     let late = world.get(ROOT, "/v1/models").await;
     assert_eq!(late.refusal(), (503, "unavailable".to_owned()));
     assert_eq!(late.json()["detail"], "the answer took too long to make");

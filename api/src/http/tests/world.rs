@@ -12,7 +12,7 @@ use clearfleet_common::storage::{ObjectKey, Storage};
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -95,9 +95,13 @@ impl World {
         Self::with(|_| {}, ConnectionLimits::default()).await
     }
 
-    /// Takes the store away: whoever asks it tries for seconds.
-    pub(super) fn lose_store(&mut self) {
-        self.store = None;
+    /// Takes the store away, and waits until it takes nothing more: whoever asks it tries for seconds.
+    pub(super) async fn lose_store(&mut self) {
+        let store = self.store.take().expect("a store that is still there");
+        let endpoint = store.config().endpoint;
+        let address = endpoint.strip_prefix("http://").expect("a plain address");
+        drop(store);
+        until(async || TcpStream::connect(address).await.is_err()).await;
     }
 
     /// A world whose limits are changed.
@@ -141,11 +145,6 @@ impl World {
             address,
             stop,
         }
-    }
-
-    /// The store goes away.
-    pub(super) fn lose_the_store(&mut self) {
-        self.store = None;
     }
 
     pub(super) fn request(&self, who: &str, method: Method, path: &str) -> reqwest::RequestBuilder {

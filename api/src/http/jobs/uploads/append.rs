@@ -55,19 +55,32 @@ async fn append(state: &AppState, caller: Caller, job: JobId, request: HttpReque
     let from = headers::number(&parts.headers, OFFSET)?;
     let place = Place::of(state, caller, job).await?;
     if from != place.bytes() {
-        let detail = format!("the upload goes on at byte {}", place.bytes());
-        let problem = Problem::new(ErrorCode::OffsetConflict, detail);
-        return Err(problem.with("expected", place.bytes()).with("found", from));
+        return Err(goes_on_at(place.bytes(), from));
     }
     let (bytes, length) = match place {
         Place::Over(bytes) => (bytes, bytes),
         Place::Open(upload, received) => {
             let length = upload.bytes;
             let of = (*upload, &received);
-            (receive(state, caller, of, &parts.headers, body).await?, length)
+            match receive(state, caller, of, &parts.headers, body).await {
+                // Another request has brought the rest meanwhile, or ended the upload.
+                Err(problem) if problem.code() == ErrorCode::Gone => {
+                    let now = Place::of(state, caller, job).await?;
+                    return Err(goes_on_at(now.bytes(), from));
+                }
+                taken => (taken?, length),
+            }
         }
     };
     Ok(must_go_on(state, offset(StatusCode::NO_CONTENT, bytes), bytes < length))
+}
+
+fn goes_on_at(expected: u64, found: u64) -> Problem {
+    let problem = Problem::new(
+        ErrorCode::OffsetConflict,
+        format!("the upload goes on at byte {expected}"),
+    );
+    problem.with("expected", expected).with("found", found)
 }
 
 /// What `X-HTTP-Method-Override` says, for clients that can neither PATCH nor DELETE.

@@ -33,7 +33,7 @@ fn begin(world: &World, length: usize, metadata: &str) -> RequestBuilder {
 }
 
 /// Begins an upload; its job.
-async fn begun(world: &World, length: usize, name: &str) -> JobId {
+pub(super) async fn begun(world: &World, length: usize, name: &str) -> JobId {
     let made = answer(begin(world, length, &metadata(name, &json!({})))).await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     job_of(&made)
@@ -44,7 +44,7 @@ fn job_of(made: &Answer) -> JobId {
     id.parse().unwrap()
 }
 
-fn patch(world: &World, job: JobId, offset: usize, bytes: &[u8]) -> RequestBuilder {
+pub(super) fn patch(world: &World, job: JobId, offset: usize, bytes: &[u8]) -> RequestBuilder {
     let request = tus(world, ALICE, Method::PATCH, &format!("/v1/uploads/{job}"));
     let request = request.header("Content-Type", BYTES).header("Upload-Offset", offset);
     request.body(bytes.to_vec())
