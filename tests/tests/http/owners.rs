@@ -163,7 +163,9 @@ fn keys_that_open_nothing() {
         assert_eq!(refused.header("www-authenticate"), none.header("www-authenticate"));
     }
     for (method, path) in routes(client) {
-        if path.contains("{id}") || method != "GET" {
+        // A session is begun and ended by whoever has none, and what uploads can do is no secret.
+        let is_open = path == "/v1/session" || method == "OPTIONS";
+        if !is_open && (path.contains("{id}") || method != "GET") {
             let refused = call(client, &method, &path, &job);
             if method == "HEAD" {
                 assert_eq!(refused.status, 401, "{path}");

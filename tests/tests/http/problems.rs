@@ -252,6 +252,23 @@ fn of_requests(setting: &Setting) -> Vec<ErrorCode> {
     ]
 }
 
+fn of_uploads(setting: &Setting) -> Vec<ErrorCode> {
+    const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
+    let user = &setting.user;
+    let begun = user.send("POST", "/v1/uploads", &[TUS, ("upload-length", "9")], b"");
+    let begun = begun.expect(201);
+    let bring = |more: &[(&str, &str)]| {
+        let bytes = ("content-type", "application/offset+octet-stream");
+        let headers = [&[TUS, bytes], more].concat();
+        user.send("PATCH", begun.header("location"), &headers, b"more")
+    };
+    let wrong_sum = [("upload-offset", "0"), ("upload-checksum", "crc32 AAAAAA==")];
+    vec![
+        refused(ErrorCode::OffsetConflict, &bring(&[("upload-offset", "4")])),
+        refused(ErrorCode::ChecksumMismatch, &bring(&wrong_sum)),
+    ]
+}
+
 fn of_jobs(setting: &Setting) -> Vec<ErrorCode> {
     use ErrorCode as E;
     let world = &setting.world;
@@ -293,6 +310,7 @@ fn of_space() -> Vec<ErrorCode> {
 fn every_code_is_provoked_or_excused() {
     let setting = Setting::new();
     let mut provoked: BTreeSet<&str> = of_requests(&setting).into_iter().map(ErrorCode::as_str).collect();
+    provoked.extend(of_uploads(&setting).into_iter().map(ErrorCode::as_str));
     provoked.extend(of_jobs(&setting).into_iter().map(ErrorCode::as_str));
     provoked.extend(of_space().into_iter().map(ErrorCode::as_str));
     for code in ErrorCode::VARIANTS {

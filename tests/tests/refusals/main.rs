@@ -24,7 +24,7 @@ const NOT_PROVOKED: [(ErrorCode, &str); 3] = [
 ];
 
 /// Codes of requests to a server; the tests of the API provoke each of them.
-const OF_THE_API: [ErrorCode; 22] = [
+const OF_THE_API: [ErrorCode; 24] = [
     ErrorCode::NotFound,
     ErrorCode::NotReady,
     ErrorCode::Gone,
@@ -47,6 +47,8 @@ const OF_THE_API: [ErrorCode; 22] = [
     ErrorCode::InsufficientStorage,
     ErrorCode::Timeout,
     ErrorCode::Unavailable,
+    ErrorCode::OffsetConflict,
+    ErrorCode::ChecksumMismatch,
 ];
 
 /// The call is refused with `code` in both voices, leaves nothing behind, and tells what the snapshot `name` says.
