@@ -89,15 +89,14 @@ fn the_store_is_full() {
     client.command(&film, "resume");
     client.done(&film);
     fleet.assert_film(&server, &film);
-    // Each of two workers holds two batches, and may be amid both when it is told.
+    // Each of two workers holds two batches, and may be amid both when it is told. What is done in vain before depends on how
+    // long there is no space to write down that there is none.
     let most = (FRAMES + 4 * BATCH - finished * BATCH) as f64;
     let since = frames(&workers) - before;
     assert!(
         since <= most,
         "{since} frames after the pause, {finished} batches were done"
     );
-    let most = (FRAMES + 4 * BATCH) as f64;
-    assert!(frames(&workers) <= most, "{} frames", frames(&workers));
     // It is unmounted after those who use it are gone.
     drop((server, workers, fleet));
 }
