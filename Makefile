@@ -34,7 +34,7 @@ setup: ## install what demo, test and lint need (each of them also does it by it
 	@deploy/setup.sh demo test lint
 
 .PHONY: demo
-demo: ## start the server, upscale a bundled photo and clip through it, stop it: about a minute; results in .demo/
+demo: ## start the server, upscale a bundled photo and clip through it, stop it: some seconds; results in .demo/
 	@deploy/setup.sh demo
 	@# Where it cannot be built, the server says so in its place.
 	-@$(MAKE) --no-print-directory page
