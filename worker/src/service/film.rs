@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{Marker, Outcome, Plan, Record};
 use clearfleet_common::telemetry::trace;
 use tokio::sync::{Semaphore, mpsc};
@@ -230,6 +231,10 @@ impl LineTasks {
             }
             return Vec::new();
         }
+        if error.code() == ErrorCode::DiskFull {
+            self.end_without_space(error);
+            return Vec::new();
+        }
         let named = error.details().get(BATCH_DETAIL).and_then(|number| number.parse().ok());
         let at_engine = || self.state().current.as_ref().and_then(|held| held.task.step.batch());
         let failed = self.take(named.or_else(at_engine).unwrap_or(first.number));
@@ -250,6 +255,20 @@ impl LineTasks {
             }
         }
         left
+    }
+
+    /// Settles all tasks: where there is no space for one, another would be begun in vain. The job is paused by what the
+    /// first of them tells.
+    fn end_without_space(&self, error: crate::Error) {
+        let mut error = Some(error);
+        for batch in std::mem::take(&mut self.state().tasks) {
+            let message = "no space was left for the batch before it";
+            let error = error
+                .take()
+                .unwrap_or_else(|| crate::Error::new(ErrorCode::DiskFull, message));
+            let end = self.core.end_of(&batch.held, Err(error));
+            settle(&self.core, &batch.held, end);
+        }
     }
 }
 
