@@ -154,7 +154,7 @@ bench: ## speed of the engines and of the whole pipeline, in release mode
 bench-cpu: ## the engine "cpu" against onnxruntime, OpenVINO and ncnn in one sitting; make bench-cpu ARGS="--threads 1"
 	@deploy/setup.sh bench
 	cargo build --release -p vdsr --bin vdsr
-	@deploy/bench-cpu.py $(CARGO_TARGET_DIR)/release/vdsr $(or $(CLEARFLEET_SHARED),../shared)/tools/peers_cpu.py \
+	@worker/vdsr/bench-cpu.py $(CARGO_TARGET_DIR)/release/vdsr $(or $(CLEARFLEET_SHARED),../shared)/tools/peers_cpu.py \
 		worker/vdsr/models/vdsr-bootstrap.safetensors $(cache)/peers $(ARGS)
 
 .PHONY: bench-fleet

@@ -18,14 +18,13 @@ const SLOW_DEADLINE: Duration = Duration::from_secs(3 * 3600);
 
 /// Peak memory for a long film over that for a short one of the same size.
 pub(super) fn long_vs_short(bench: &Bench, report: &Report) -> Result<()> {
-    // The short one is past what any run allocates in its first batches.
-    let (long, short) = (bench.pick(172_800, 12_000), 6000);
+    let (long, short) = (bench.pick(172_800, 3000), 200);
     let mut peaks = [Peak::default(); 2];
     for (peak, frames) in peaks.iter_mut().zip([long, short]) {
         let source = bench.sources.film((160, 90), frames, Pace::Uneven)?;
         let result = bench.result("memory.mp4")?;
         // Batches of one length: both films have two at a time in the works.
-        let arguments = "--engine bicubic --scale 2 --preset ultrafast --batch-frames 300";
+        let arguments = "--engine bicubic --scale 2 --preset ultrafast --batch-frames 100";
         let call = bench.upscale(&source, &result, arguments).watching_memory();
         let run = call.deadline(LONG_DEADLINE).run()?;
         run.expect_frames(frames)?;

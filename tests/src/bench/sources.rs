@@ -11,7 +11,7 @@ use super::process::{Call, count_frames};
 const RATE: u32 = 30;
 
 /// Frames of what a film repeats.
-const REPEATED: u32 = 300;
+const REPEATED: u32 = 200;
 
 /// How the frames of a film follow one another.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl Sources {
         Ok(path)
     }
 
-    /// A film without sound, in MP4: ten seconds over and over. `frames` is a multiple of theirs.
+    /// A film without sound, in MP4: the same seconds over and over. `frames` is a multiple of theirs.
     pub(super) fn film(&self, (width, height): (u32, u32), frames: u32, pace: Pace) -> Result<PathBuf> {
         let path = self.folder.join(format!("film-{width}x{height}-{frames}-{pace:?}.mp4"));
         if path.exists() {

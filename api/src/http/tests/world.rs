@@ -269,14 +269,7 @@ pub(super) async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 pub(super) async fn until(condition: impl AsyncFn() -> bool) {
-    let waited = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waited)
-        .await
-        .expect("it never came");
+    crate::testing::until("what the test waits for", condition).await;
 }
 
 /// What begins as a PNG does.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::records::{Query, Records};
+use crate::testing::until;
 use clearfleet_common::storage::embedded::ScratchStore;
 
 /// Two processes that follow one store.
@@ -34,7 +35,7 @@ impl World {
         let queue: Arc<dyn Queue> = Arc::new(self.queue.clone());
         tokio::spawn(Arc::clone(&records).follow(queue, self.stop.clone()));
         assert!(records.wait_loaded(Duration::from_secs(20)).await);
-        until(|| records.is_listening()).await;
+        until("it listens", async || records.is_listening()).await;
         records
     }
 
@@ -51,17 +52,6 @@ impl Drop for World {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    let waited = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), waited)
-        .await
-        .expect("it never came");
 }
 
 fn ids(records: &Records) -> Vec<JobId> {
@@ -89,7 +79,7 @@ async fn what_is_there_at_the_start_is_read_and_what_happens_is_heard() {
         .unwrap()
         .unwrap();
     world.say(second).await;
-    until(|| ids(&records).len() == 2).await;
+    until("both are known", async || ids(&records).len() == 2).await;
 
     let mut watch = records.watch(first).unwrap();
     let mut changed = record(alice(), first, "a", 1);
@@ -106,7 +96,7 @@ async fn what_is_there_at_the_start_is_read_and_what_happens_is_heard() {
         .await
         .unwrap();
     world.say(first).await;
-    until(|| ids(&records) == [second]).await;
+    until("one is gone", async || ids(&records) == [second]).await;
     assert!(
         watch.changed().await.is_err(),
         "who watches a deleted job hears that it is gone"
@@ -161,9 +151,9 @@ async fn a_queue_that_comes_back_is_heard_again() {
     let world = World::new().await;
     let records = world.process().await;
     world.queue.go_down();
-    until(|| !records.is_listening()).await;
+    until("it has lost the queue", async || !records.is_listening()).await;
     world.queue.come_up();
-    until(|| records.is_listening()).await;
+    until("it listens", async || records.is_listening()).await;
     let job = JobId::new();
     world
         .storage
@@ -171,5 +161,5 @@ async fn a_queue_that_comes_back_is_heard_again() {
         .await
         .unwrap();
     world.say(job).await;
-    until(|| ids(&records) == [job]).await;
+    until("the job is known", async || ids(&records) == [job]).await;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the engine "cpu" against the engines that people would pick instead, in turn and in one sitting.
 
-    deploy/bench-cpu.py VDSR PEERS_SCRIPT WEIGHTS VENV [--size 512x512] [--rounds 3]
+    worker/vdsr/bench-cpu.py VDSR PEERS_SCRIPT WEIGHTS VENV [--size 512x512] [--rounds 3]
 
 VDSR is the built program, PEERS_SCRIPT the shared `peers_cpu.py`, VENV a folder for the Python packages that it needs, made
 at the first call. Prints one JSON object a figure: figure, value, unit, goal, ok. Exits with 1 when a goal is missed.
