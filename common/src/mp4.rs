@@ -32,7 +32,7 @@ impl Additions {
     pub fn of(video: &PlannedVideo) -> Self {
         Self {
             sample_entry: video.hdr10.as_ref().map(boxes).unwrap_or_default(),
-            matrix: video.mirrored.then(|| matrix(video)),
+            matrix: video.mirrored.then(|| matrix_of(video)),
         }
     }
 
@@ -40,7 +40,7 @@ impl Additions {
     pub fn of_shown(video: &PlannedVideo) -> Self {
         let turned = video.mirrored || video.rotation != 0;
         Self {
-            matrix: turned.then(|| matrix(video)),
+            matrix: turned.then(|| matrix_of(video)),
             ..Self::of(video)
         }
     }
@@ -67,17 +67,21 @@ impl Additions {
     }
 }
 
-/// Turns pictures, after flipping mirrored ones top to bottom, and moves them back to where they were.
-fn matrix(video: &PlannedVideo) -> Matrix {
-    let (width, height) = video.target_size;
-    let (cos, sin) = match video.rotation {
+fn matrix_of(video: &PlannedVideo) -> Matrix {
+    matrix(video.target_size, video.rotation, video.mirrored)
+}
+
+/// Turns pictures of this width and height clockwise by so many degrees, after flipping mirrored ones top to bottom, and moves
+/// them back to where they were.
+fn matrix((width, height): (u32, u32), rotation: u32, mirrored: bool) -> Matrix {
+    let (cos, sin) = match rotation {
         90 => (0, 1),
         180 => (-1, 0),
         270 => (0, -1),
         _ => (1, 0),
     };
     // x' = ax + cy, y' = bx + dy; what of it is negative is moved.
-    let flip = if video.mirrored { -1 } else { 1 };
+    let flip = if mirrored { -1 } else { 1 };
     let (a, b, c, d) = (cos, sin, -flip * sin, flip * cos);
     let edge = |along: i32, edge: u32| if along < 0 { edge as i32 } else { 0 };
     let across = edge(a, width) + edge(c, height);
@@ -200,6 +204,25 @@ mod tests {
             let found = additions.add_to(header(&[], &track, &Default::default())).unwrap();
             track[at..at + 36].copy_from_slice(&matrix.map(i32::to_be_bytes).concat());
             assert_eq!(found, header(&[], &track, &Default::default()));
+        }
+    }
+
+    #[test]
+    fn pictures_are_turned_clockwise_and_stay_where_they_were() {
+        // Where the upper left and the upper right corner of 300×200 come to.
+        for (rotation, mirrored, left, right) in [
+            (0, false, (0, 0), (300, 0)),
+            (90, false, (200, 0), (200, 300)),
+            (180, false, (300, 200), (0, 200)),
+            (270, false, (0, 300), (0, 0)),
+            (0, true, (0, 200), (300, 200)),
+            (90, true, (0, 0), (0, 300)),
+            (180, true, (300, 0), (0, 0)),
+            (270, true, (200, 300), (200, 0)),
+        ] {
+            let [a, b, _, c, d, _, across, down, _] = matrix((300, 200), rotation, mirrored).map(|n| n >> 16);
+            let shown = |x, y| (a * x + c * y + across, b * x + d * y + down);
+            assert_eq!((shown(0, 0), shown(300, 0)), (left, right), "{rotation} {mirrored}");
         }
     }
 

@@ -243,11 +243,12 @@ impl Record {
     /// segments; the plan tells.
     pub fn is_streamed(&self) -> bool {
         let is_film = |plan: &PlanSummary| {
-            plan.format
-                .container()
-                .is_some_and(|container| !container.is_animation())
+            let container = plan.format.container();
+            container.is_some_and(|container| !container.is_animation())
         };
-        self.segments_gone.is_none() && self.request.preview.is_none() && self.plan.as_ref().is_some_and(is_film)
+        let is_kept = |plan: &PlanSummary| self.segments_gone.is_none_or(|gone| gone <= plan.number);
+        let plan = self.plan.as_ref().filter(|_| self.request.preview.is_none());
+        plan.is_some_and(|plan| is_film(plan) && is_kept(plan))
     }
 
     /// The command that the scheduler has not carried out yet.

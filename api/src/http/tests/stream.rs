@@ -246,5 +246,11 @@ async fn what_cannot_be_watched_is_refused_with_the_reason() {
         .await;
     let refused = world.get(ALICE, &format!("/v1/jobs/{job}/stream.m3u8")).await;
     assert_eq!(refused.refusal(), (409, "state_conflict".to_owned()));
-    assert!(world.get(ALICE, &format!("/v1/jobs/{job}")).await.json()["links"]["stream"].is_null());
+    let link = async || world.get(ALICE, &format!("/v1/jobs/{job}")).await.json()["links"]["stream"].clone();
+    assert!(link().await.is_null());
+    // Those of a plan that was made since are not among what was deleted.
+    world
+        .schedule(ALICE, job, |record| record.plan.as_mut().unwrap().number = 1)
+        .await;
+    assert_eq!(link().await, format!("/v1/jobs/{job}/stream.m3u8"));
 }
