@@ -165,9 +165,9 @@ bench-fleet: ## a fleet on a real RabbitMQ and MinIO, minutes; a part of it: mak
 	cargo run --release -p clearfleet-tests --bin bench -- --fleet $(patsubst %,--only %,$(ARGS))
 
 .PHONY: bench-page
-bench-page: ## what people wait for in the page, minutes; a part of it: make bench-page ARGS="tus_upload"
-	@deploy/setup.sh bench
-	cargo build --release -p clearfleet
+bench-page: page ## what people wait for in the page, a quarter of an hour; a part of it: make bench-page ARGS="tus_upload"
+	@deploy/setup.sh bench-page
+	cargo build --release -p clearfleet -p clearfleet-worker
 	cargo run --release -p clearfleet-tests --bin bench -- --page $(patsubst %,--only %,$(ARGS))
 
 .PHONY: dist

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks what a make target needs and installs what is missing. Quick and silent but for one line when all is there.
 #
-#   deploy/setup.sh demo|page|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …
+#   deploy/setup.sh demo|page|test|fuzz|fleet|cluster|lint|bench|bench-page|monitoring|dist …
 #
 # System packages come from apt, where this runs as root on a Debian-like system. Development tools come from PyPI, at the
 # versions below, into a private virtual environment outside the clone, which all clones share. Rust it only checks for.
@@ -135,6 +135,12 @@ install_npm() {
         PATH=$tools/bin:$PATH npm ci --no-audit --no-fund --silent --prefix "$folder" </dev/null ||
             problems+=("npm failed (is the network there?); once it works: npm ci --prefix $folder")
     done
+}
+
+# Chromium, and what drives it.
+need_browser() {
+    have chromium || have chromium-browser || have google-chrome || wish_packages chromium
+    need_npm "$root/tests/browser"
 }
 
 # MinIO is source only: Go builds it, some minutes once. Where that is not to be had, tests run on the embedded store alone; a
@@ -309,8 +315,7 @@ for target in "$@"; do
             # Other programs' eyes on pictures and films.
             have magick || have convert-im6.q16 || wish_packages imagemagick
             have mkvmerge || wish_packages mkvtoolnix
-            have chromium || have chromium-browser || have google-chrome || wish_packages chromium
-            need_npm "$root/tests/browser"
+            need_browser
             # tus clients that are not ours.
             need_npm "$root/tests/tus"
             need_library tuspy
@@ -322,6 +327,13 @@ for target in "$@"; do
             # libFuzzer is C++.
             have c++ || need_packages g++
             need_tool cargo-fuzz
+            ;;
+        bench-page)
+            need_rust
+            need_ffmpeg
+            need_rabbitmq
+            need_browser
+            minio=needed
             ;;
         page)
             need_npm "$root/api/web"
@@ -351,7 +363,7 @@ for target in "$@"; do
             have python3 || need_packages python3
             ;;
         *)
-            echo "usage: deploy/setup.sh demo|page|test|fuzz|fleet|cluster|lint|bench|monitoring|dist …" >&2
+            echo "usage: deploy/setup.sh demo|page|test|fuzz|fleet|cluster|lint|bench|bench-page|monitoring|dist …" >&2
             exit 2
             ;;
     esac

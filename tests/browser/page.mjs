@@ -62,3 +62,23 @@ export async function barriers(page) {
 
 /** Takes a picture of the page, for people, into the folder that the test names. */
 export const shoot = (page, { pictures }, name) => page.screenshot({ path: join(pictures, `${name}.png`) });
+
+/**
+ * Scrolls through a list of so many rows, a good part of a screen with every frame.
+ *
+ * @returns {Promise<number[]>} how long each frame took, in milliseconds
+ */
+export const scrollToEnd = (page, count) =>
+  page.evaluate(async (count) => {
+    const times = [];
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const isLast = (row) => row.ariaPosInSet === String(count) && row.getBoundingClientRect().bottom <= innerHeight;
+    let last = await frame();
+    while (![...document.querySelectorAll("[aria-posinset]")].some(isLast)) {
+      scrollBy(0, 600);
+      const now = await frame();
+      times.push(now - last);
+      last = now;
+    }
+    return times;
+  }, count);

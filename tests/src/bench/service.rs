@@ -169,7 +169,7 @@ pub(super) fn many_jobs(bench: &Bench, report: &Report) -> Result<()> {
 }
 
 /// Makes jobs of one source that wait, by some threads at a time.
-fn make_jobs(bench: &Bench, client: &Client, count: u32) -> Result<()> {
+pub(super) fn make_jobs(bench: &Bench, client: &Client, count: u32) -> Result<()> {
     let photo = bench.sources.still(64, 48)?;
     let source = client.submit(&photo, &json!({ "start": false }));
     let makers = u32::try_from(MAKERS)?;

@@ -1,4 +1,4 @@
-//! What people wait for in the page.
+//! Uploads as the page makes them.
 
 use std::fs;
 use std::path::Path;
@@ -8,21 +8,15 @@ use anyhow::{Result, ensure};
 use clearfleet_tests::{Client, id_of};
 use serde_json::json;
 
-use super::report::{Figure, Goal, Report, median};
-use super::service::{driving, incompressible, server};
-use super::{Bench, Benchmark};
-
-/// All there is of the page, in the order it is measured in.
-pub(crate) const BENCHMARKS: [Benchmark; 1] = [Benchmark {
-    name: "tus_upload",
-    measure: tus_upload,
-}];
+use super::super::Bench;
+use super::super::report::{Figure, Goal, Report, median};
+use super::super::service::{driving, incompressible, server};
 
 /// `Upload-Metadata` of a job that waits: `film.bin`, `{"start": false}`.
 const WAITS: &str = "filename ZmlsbS5iaW4=,settings eyJzdGFydCI6IGZhbHNlfQ==";
 
 /// The time of an upload by the tus protocol over that of one streamed `POST` of the same file.
-fn tus_upload(bench: &Bench, report: &Report) -> Result<()> {
+pub(super) fn by_tus(bench: &Bench, report: &Report) -> Result<()> {
     driving(|| {
         let bytes = u64::from(bench.pick(1024, 128)) << 20;
         let source = incompressible(&bench.result("tus.bin")?, bytes)?;
@@ -34,7 +28,7 @@ fn tus_upload(bench: &Bench, report: &Report) -> Result<()> {
                 let path = "/v1/jobs?name=film.bin&start=false";
                 id_of(&client.upload_file(path, &source).expect(201).json())
             })?);
-            tus.push(uploaded(&client, bytes, || by_tus(&client, &source))?);
+            tus.push(uploaded(&client, bytes, || sent(&client, &source))?);
         }
         server.stop();
         fs::remove_file(&source)?;
@@ -54,7 +48,7 @@ fn tus_upload(bench: &Bench, report: &Report) -> Result<()> {
     })
 }
 
-fn by_tus(client: &Client, source: &Path) -> String {
+fn sent(client: &Client, source: &Path) -> String {
     let upload = client.tus_upload_file(WAITS, source);
     upload.rsplit('/').next().unwrap_or_default().to_owned()
 }
