@@ -33,6 +33,8 @@ export interface Progress {
   total: number;
   batches_done: number;
   batches: number;
+  /** Finished batches, as runs from the first to before the last. */
+  finished: [from: number, to: number][];
   frames_per_second: number | null;
   seconds_left: number | null;
   place_in_line: number | null;
@@ -49,6 +51,8 @@ export interface Job {
   id: string;
   name: string;
   kind: "picture" | "video";
+  /** The job that it is a preview of. */
+  preview_of: string | null;
   state: State;
   created: string;
   changed: string;
@@ -67,7 +71,7 @@ export interface Job {
   } | null;
   failure: Failure | null;
   notes: string[];
-  links: { source: string | null; result: string | null };
+  links: { source: string | null; stream: string | null; result: string | null };
 }
 
 export interface JobPage {
