@@ -11,6 +11,7 @@ import { Notices } from "./notices";
 import { SettingsDialog } from "./settings-dialog";
 import { SignIn } from "./sign-in";
 import { Toolbar } from "./toolbar";
+import { Watch } from "./watch/watch";
 
 export function App() {
   return (
@@ -37,6 +38,7 @@ function Files() {
       <SettingsDialog />
       <DeleteDialog />
       <Compare />
+      <Watch />
     </>
   );
 }

@@ -1,8 +1,5 @@
-import { X } from "lucide-preact";
-
-import { text } from "../../text";
-import { Dialog } from "../dialog";
-import { closeCompare, compared } from "./open";
+import { FullDialog } from "../full-dialog";
+import { closeCompare, compared, reason } from "./open";
 import { Pairs } from "./pairs";
 import { Pictures } from "./pictures";
 
@@ -11,20 +8,9 @@ export function Compare() {
   const job = compared.value;
   if (job === undefined) return null;
   return (
-    <Dialog class="compare" labelledBy="compare-title" close={closeCompare}>
-      <header>
-        <h2 id="compare-title">{job.name}</h2>
-        <button
-          type="button"
-          class="icon"
-          aria-label={text.value.close}
-          title={text.value.close}
-          onClick={closeCompare}
-        >
-          <X size={18} />
-        </button>
-      </header>
+    <FullDialog class="compare" title={job.name} close={closeCompare}>
+      {reason.value && <p class="banner">{reason}</p>}
       {job.kind === "picture" ? <Pictures job={job} /> : <Pairs job={job} />}
-    </Dialog>
+    </FullDialog>
   );
 }
