@@ -45,10 +45,24 @@ const untilItPlays = ({ done, total, frames_per_second: pace }, moment, { end, p
 const runs = (page) =>
   page.locator(".track i[data-run]").evaluateAll((runs) => runs.map(({ dataset }) => dataset.run.split("-").map(Number)));
 
+/** How often parts are asked for of which the server says that they are not there yet; then the connection breaks. */
+async function refuseFirst(page, parts) {
+  const asked = {};
+  await page.route(/\/stream\/0\//, (route) => {
+    const name = route.request().url().split("/").at(-1);
+    if (!parts.includes(name)) return route.continue();
+    asked[name] = (asked[name] ?? 0) + 1;
+    if (asked[name] === 1) return route.fulfill({ status: 503, headers: { "retry-after": "1" } });
+    return asked[name] === 2 ? route.abort("connectionreset") : route.continue();
+  });
+  return asked;
+}
+
 await inChromium(
   async (page, input) => {
     const found = { barriers: {} };
     const faults = await open(page, input.url);
+    const asked = await refuseFirst(page, ["init.mp4", "1.m4s"]);
     const scripts = [];
     page.on("request", (request) => scripts.push(new URL(request.url()).pathname));
     const loadsPlayer = () => scripts.some((path) => /^\/assets\/hls-/.test(path));
@@ -69,6 +83,7 @@ await inChromium(
     found.barriers.light = await barriers(page);
     await shoot(page, input, "watch");
     await reaches(page, moment + 0.3);
+    found.asked = { ...asked };
 
     await page.getByRole("slider", { name: "Moment" }).fill(String(input.jump));
     await page.locator(`.player[data-doing="making"][data-part="${input.part}"]`).waitFor();

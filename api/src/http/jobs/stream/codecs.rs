@@ -71,12 +71,14 @@ pub(super) fn name(plan: &Plan) -> Option<String> {
 
 /// What ffmpeg's name of a pixel format says: the chroma, and bits a sample.
 fn samples(format: &str) -> (Chroma, u32) {
-    let has = |part| format.contains(part);
+    let has = |part: &str| format.contains(part);
     let bits = [10, 12].into_iter().find(|bits| has(&format!("{bits}le")));
-    let chroma = match () {
-        () if has("444") || has("gbr") => Chroma::Full,
-        () if has("422") => Chroma::Half,
-        () => Chroma::Quarter,
+    let chroma = if has("444") || has("gbr") {
+        Chroma::Full
+    } else if has("422") {
+        Chroma::Half
+    } else {
+        Chroma::Quarter
     };
     (chroma, bits.unwrap_or(8))
 }
