@@ -60,7 +60,12 @@ export interface Job {
   settings: Settings;
   source: { bytes: number; received: number; content_type: string };
   progress: Progress;
-  plan: { source_size: [number, number]; target_size: [number, number]; seconds: number } | null;
+  plan: {
+    frames: number;
+    source_size: [number, number];
+    target_size: [number, number];
+    seconds: number;
+  } | null;
   result: {
     name: string;
     bytes: number;
@@ -85,6 +90,11 @@ export interface Capabilities {
   /** File formats of sources, by what their names end with. */
   sources: { extensions: string[] }[];
   limits: { bytes: number; edge: number };
+}
+
+export interface Estimate {
+  /** Of work of one worker; null where no rate is known. */
+  seconds: number | null;
 }
 
 export interface Session {

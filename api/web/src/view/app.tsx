@@ -8,6 +8,7 @@ import { Drop } from "./drop";
 import { Header } from "./header";
 import { List } from "./list";
 import { Notices } from "./notices";
+import { Preview } from "./preview/preview";
 import { SettingsDialog } from "./settings-dialog";
 import { SignIn } from "./sign-in";
 import { Toolbar } from "./toolbar";
@@ -39,6 +40,7 @@ function Files() {
       <DeleteDialog />
       <Compare />
       <Watch />
+      <Preview />
     </>
   );
 }

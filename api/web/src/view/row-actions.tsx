@@ -1,10 +1,22 @@
-import { Columns2, Download, type LucideIcon, MonitorPlay, Pause, Play, RotateCcw, Trash2, X } from "lucide-preact";
+import {
+  Columns2,
+  Download,
+  Eye,
+  type LucideIcon,
+  MonitorPlay,
+  Pause,
+  Play,
+  RotateCcw,
+  Trash2,
+  X,
+} from "lucide-preact";
 
 import { type Action, isAtServer, offers, perform } from "../state/actions";
 import type { Row } from "../state/rows";
 import { text } from "../text";
 import { canCompare, openCompare } from "./compare/open";
 import { askToDelete } from "./delete-dialog";
+import { canPreview, openPreview } from "./preview/open";
 import { canWatch, openWatch } from "./watch/open";
 
 /** Buttons of a row in the order in which they stand; the first of a row is its main one and has a word. */
@@ -31,6 +43,7 @@ export function RowActions({ row }: { row: Row }) {
   const offered = BUTTONS.filter(([action]) => offers(row, action));
   return (
     <div class="actions">
+      {canPreview(row) && <Look word={text.value.preview} name={row.name} Icon={Eye} look={() => openPreview(row)} />}
       {canWatch(row) && <Look word={text.value.watch} name={row.name} Icon={MonitorPlay} look={() => openWatch(row)} />}
       {canCompare(row) && (
         <Look word={text.value.compare} name={row.name} Icon={Columns2} look={() => openCompare(row)} />
