@@ -17,6 +17,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // hls.js, which comes when a film is first watched.
+    chunkSizeWarningLimit: 640,
     // Who made what ships; the server has it at the same address.
     license: { fileName: "licences.txt" },
   },

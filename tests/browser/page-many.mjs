@@ -11,18 +11,19 @@ function job(number) {
     id: `00000000-0000-7000-8000-${String(number).padStart(12, "0")}`,
     name: `holiday-${number}.png`,
     kind: "picture",
+    preview_of: null,
     state: number % 7 === 0 ? "failed" : "done",
     created: time,
     changed: time,
     ended: time,
     settings: { target: "2" },
     source: { bytes: 1_000 * (number + 1), content_type: "image/png" },
-    progress: { done: 1, total: 1, batches_done: 0, batches: 0 },
+    progress: { done: 1, total: 1, batches_done: 0, batches: 0, finished: [] },
     plan: null,
     result: null,
     failure: null,
     notes: [],
-    links: { source: null, result: null },
+    links: { source: null, stream: null, result: null },
   };
 }
 

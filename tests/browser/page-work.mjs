@@ -63,6 +63,7 @@ await inChromium(
     found.barriers.paused = await barriers(page);
 
     await button(page, "Compare: film.mp4").click();
+    await page.getByText("Frames", { exact: true }).click();
     await page.locator(".compare canvas").first().waitFor();
     found.means = await means(page);
     await page.keyboard.press("Escape");

@@ -8,6 +8,7 @@ mod capabilities;
 mod config;
 mod docs;
 mod error;
+mod finished;
 mod jobs;
 mod layers;
 mod listen;

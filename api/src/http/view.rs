@@ -9,6 +9,7 @@ use clearfleet_common::job::{
     ClassName, Codec, Denoise, Failure, JobId, JobResult, OutputFormat, PlanSummary, Priority, Record, Retouch,
     Settings, SourceKind, State, Stretch,
 };
+use clearfleet_common::schedule::BatchSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use strum::VariantArray;
@@ -16,14 +17,15 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::finished::runs;
 use super::jobs::result_name;
 use crate::records::Snapshot;
 
 /// What a scheduler in this process knows of a job that is in no record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Finished batches of the current plan.
-    pub batches_done: u64,
+    pub finished: BatchSet,
     /// How many jobs of the class come first; 0 for one that is worked on.
     pub place_in_line: Option<u64>,
 }
@@ -156,6 +158,10 @@ pub struct ProgressView {
     pub batches_done: u64,
     /// Batches there are; 0 as long as that is not known.
     pub batches: u64,
+    /// Which batches are finished, in order: runs `[first, one past the last]`. Of too many runs only the longest are
+    /// told.
+    #[schema(value_type = Vec<[u64; 2]>)]
+    pub finished: Vec<(u64, u64)>,
     /// Frames or tiles a second over the last half minute.
     pub frames_per_second: Option<f64>,
     /// Time left at that rate.
@@ -355,22 +361,23 @@ impl ProgressView {
     fn new(snapshot: &Snapshot, standing: Option<Standing>) -> Self {
         let record = &snapshot.record;
         let (frames, batches) = record.plan.as_ref().map_or((0, 0), |plan| (plan.frames, plan.batches));
-        let place_in_line = standing.and_then(|standing| standing.place_in_line);
         if record.state == State::Done {
             return Self {
                 done: frames,
                 total: frames,
                 batches_done: batches,
                 batches,
+                finished: runs(&(0..batches).collect()),
                 frames_per_second: None,
                 seconds_left: None,
                 place_in_line: None,
             };
         }
-        let live = snapshot.live.unwrap_or_default();
-        let batches_done = standing
-            .map_or(0, |standing| standing.batches_done)
-            .max(live.batches_done);
+        let live = snapshot.live.clone().unwrap_or_default();
+        let standing = standing.unwrap_or_default();
+        let mut finished = standing.finished;
+        finished.extend_below(&live.finished, batches);
+        let batches_done = finished.len();
         // Batches that ended before this process listened are known by their number alone.
         let at_least = match batches {
             0 => 0,
@@ -381,9 +388,10 @@ impl ProgressView {
             total: live.total.max(frames),
             batches_done,
             batches,
+            finished: runs(&finished),
             frames_per_second: live.per_second,
             seconds_left: live.seconds_left,
-            place_in_line,
+            place_in_line: standing.place_in_line,
         }
     }
 }

@@ -1,7 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clearfleet_common::job::{PlanSummary, Progress, Step};
+use clearfleet_common::schedule::BatchSet;
 
 /// The rate is that of this long.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -12,14 +14,14 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How far a job is, by what its workers said; they say it to everybody and nothing is kept, so what was said before this
 /// process listened is not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveView {
     /// Frames done; of a still, its tiles.
     pub done: u64,
     /// Frames or tiles there are.
     pub total: u64,
     /// Batches that were seen to end.
-    pub batches_done: u64,
+    pub finished: Arc<BatchSet>,
     /// Frames or tiles a second over the last half minute.
     pub per_second: Option<f64>,
     /// Time left at this rate, in seconds.
@@ -32,7 +34,7 @@ pub(super) struct Live {
     plan: u32,
     /// Frames done of each batch in work, and how many it has.
     in_work: BTreeMap<u64, (u64, u64)>,
-    ended: BTreeSet<u64>,
+    ended: Arc<BatchSet>,
     ended_frames: u64,
     /// Tiles of a picture, done and all; frames looked at while a plan is made or a result is put together do not count.
     tiles: Option<(u64, u64)>,
@@ -44,7 +46,7 @@ impl Live {
         Self {
             plan,
             in_work: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            ended: Arc::default(),
             ended_frames: 0,
             tiles: None,
             counts: VecDeque::new(),
@@ -68,14 +70,14 @@ impl Live {
     }
 
     fn batch(&mut self, batch: u64, done: u64, total: u64) {
-        if self.ended.contains(&batch) {
+        if self.ended.contains(batch) {
             return;
         }
         if done < total {
             self.in_work.insert(batch, (done, total));
         } else {
             self.in_work.remove(&batch);
-            self.ended.insert(batch);
+            Arc::make_mut(&mut self.ended).insert(batch);
             self.ended_frames += total;
         }
     }
@@ -124,7 +126,7 @@ impl Live {
         LiveView {
             done,
             total,
-            batches_done: self.ended.len() as u64,
+            finished: Arc::clone(&self.ended),
             per_second,
             seconds_left: per_second.map(|rate| total.saturating_sub(done) as f64 / rate),
         }
@@ -156,13 +158,14 @@ mod tests {
         let (mut live, now) = (Live::new(0), Instant::now());
         live.take(&upscaled(0, 4), now);
         live.take(&upscaled(3, 7), now);
-        assert_eq!((live.view(None).done, live.view(None).batches_done), (11, 0));
+        assert_eq!((live.view(None).done, live.view(None).finished.len()), (11, 0));
         live.take(&upscaled(0, 10), now);
         // Late words of a batch that ended, or its second delivery, take nothing back.
         live.take(&upscaled(0, 5), now);
         // A batch that began again with another worker does.
         live.take(&upscaled(3, 1), now);
-        assert_eq!((live.view(None).done, live.view(None).batches_done), (11, 1));
+        assert_eq!((live.view(None).done, live.view(None).finished.len()), (11, 1));
+        assert!(live.view(None).finished.contains(0));
     }
 
     #[test]

@@ -315,6 +315,7 @@ impl Table {
             let plan = record.plan.as_ref().filter(|plan| waits && plan.class == class)?;
             let done = snapshot
                 .live
+                .as_ref()
                 .map_or(0.0, |live| live.done as f64 / plan.frames.max(1) as f64);
             let whole = match plan.kind {
                 SourceKind::Picture => plan.batch_seconds,

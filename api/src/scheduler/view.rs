@@ -51,7 +51,7 @@ impl QueueView for SchedulerView {
     fn standing(&self, job: JobId) -> Option<Standing> {
         let place = locked(&self.0).place(job)?;
         Some(Standing {
-            batches_done: place.batches_done.unwrap_or(0),
+            finished: place.finished,
             place_in_line: Some(place.jobs_ahead),
         })
     }

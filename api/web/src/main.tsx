@@ -6,6 +6,8 @@ import "./style/controls.css";
 import "./style/frame.css";
 import "./style/rows.css";
 import "./style/dialogs.css";
+import "./style/compare.css";
+import "./style/watch.css";
 import { askCapabilities } from "./state/capabilities";
 import { followJobs } from "./state/jobs";
 import { notifyOf } from "./state/notices";

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { language, preferred } from "../src/text";
-import { bytes, duration, percent, rate } from "../src/text/format";
+import { bytes, clock, duration, percent, rate } from "../src/text/format";
 import { fills } from "../src/view/strip";
 
 // Node 20 has none.
@@ -34,6 +34,16 @@ test.each([
   expect(duration(seconds)).toBe(shown);
 });
 
+test.each([
+  [0, "0:00"],
+  [59.99, "0:59"],
+  [605, "10:05"],
+  [3_600, "1:00:00"],
+  [36_125, "10:02:05"],
+])("a player at %d seconds shows %s", (seconds, shown) => {
+  expect(clock(seconds)).toBe(shown);
+});
+
 test("numbers follow the language", () => {
   language.value = "ko";
   expect([bytes(1_500_000), duration(90), rate(8.34)]).toEqual(["1.5MB", "2분", "8.3"]);
@@ -52,15 +62,15 @@ test.each([
   expect(preferred(tags as string[])).toBe(chosen);
 });
 
-test("cells fill as batches end, however many there are", () => {
-  expect(fills(2, 3)).toEqual([1, 1, 0]);
+test("cells show which batches are finished, however many there are", () => {
+  expect(fills([[1, 2]], 3)).toEqual([0, 1, 0]);
   for (const batches of [1, 2, 47, 48, 49, 1000, 12_345]) {
     for (const done of [0, 1, Math.floor(batches / 2), batches]) {
-      const cells = fills(done, batches);
+      const cells = fills([[batches - done, batches]], batches);
       expect(cells.length).toBe(Math.min(batches, 48));
       const sum = cells.reduce((sum, fill) => sum + fill, 0);
       expect(sum / cells.length).toBeCloseTo(done / batches, 9);
-      expect(cells).toEqual([...cells].sort((a, b) => b - a));
+      expect(cells).toEqual([...cells].sort((a, b) => a - b));
     }
   }
 });

@@ -57,6 +57,17 @@ impl BatchSet {
         None
     }
 
+    /// Its batches in order, as runs `[start, end)` with gaps between them.
+    pub fn runs(&self) -> impl Iterator<Item = (u64, u64)> {
+        let end = self.words.len() as u64 * WORD;
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let start = (next..end).find(|batch| self.contains(*batch))?;
+            next = self.first_missing(start, end).unwrap_or(end);
+            Some((start, next))
+        })
+    }
+
     /// Adds all batches of another set below `end`.
     pub fn extend_below(&mut self, other: &Self, end: u64) {
         let mut words = other.words.clone();
@@ -104,6 +115,10 @@ mod tests {
             prop_assert_eq!(set.len(), plain.len() as u64);
             prop_assert!((0..330).all(|batch| set.contains(batch) == plain.contains(&batch)));
             prop_assert_eq!(set.first_missing(from, end), (from..end).find(|batch| !plain.contains(batch)));
+            let runs: Vec<(u64, u64)> = set.runs().collect();
+            let in_runs: BTreeSet<u64> = runs.iter().flat_map(|(start, end)| *start..*end).collect();
+            prop_assert_eq!(in_runs, plain);
+            prop_assert!(runs.windows(2).all(|pair| pair[0].1 < pair[1].0));
         }
 
         #[test]

@@ -6,10 +6,10 @@ use crate::job::{ClassName, JobId, OwnerId, Request, SourceKind, State};
 use super::job::{Job, Ring};
 use super::scheduler::Scheduler;
 use super::workers::LiveWorker;
-use super::{Destination, Millis};
+use super::{BatchSet, Destination, Millis};
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// Jobs that stand in line with it and have a turn before its next; 0 if that step is out already.
     pub jobs_ahead: u64,
@@ -17,8 +17,8 @@ pub struct Place {
     pub seconds_ahead: f64,
     /// Seconds of work of one engine that it still is itself; none while it is paused.
     pub own_seconds: f64,
-    /// Finished batches; nothing while there is no plan.
-    pub batches_done: Option<u64>,
+    /// Finished batches of its plan.
+    pub finished: BatchSet,
 }
 
 /// What a class has to do, and with what.
@@ -69,7 +69,7 @@ impl Scheduler {
             jobs_ahead,
             seconds_ahead,
             own_seconds: self.own_seconds(job),
-            batches_done: job.plan.map(|_| job.done.len()),
+            finished: job.done.clone(),
         })
     }
 

@@ -76,6 +76,26 @@ fn a_preview_is_the_result_in_small() {
 }
 
 #[test]
+fn a_preview_is_as_long_as_it_shall_be() {
+    let setting = Setting::new();
+    let client = setting.server.client();
+    let film = client.submit(&setting.film(), &json!({ "start": false }));
+    // Of two seconds at 25 frames a second.
+    for (wanted, frames) in [
+        (json!({ "at": 0.4, "seconds": 0.6 }), 15),
+        (json!({ "at": 1.8, "seconds": 5 }), 5),
+    ] {
+        let preview = setting.preview(&film, &wanted);
+        let result = &preview["result"];
+        assert_eq!(
+            (&result["frames"], &result["content_type"]),
+            (&json!(frames), &json!("video/mp4")),
+            "{wanted}"
+        );
+    }
+}
+
+#[test]
 fn a_preview_of_one_frame_is_a_picture() {
     let setting = Setting::new();
     let film = setting.submit_film();
@@ -145,7 +165,13 @@ fn what_cannot_be_previewed_is_refused() {
     let photo = setting.submit_photo();
     assert_eq!(ask(&photo, &json!({})).refusal(422), "settings_invalid");
     let film = setting.submit_film();
-    for wanted in [json!({ "frames": 0 }), json!({ "frames": 251 }), json!({ "at": -1 })] {
+    for wanted in [
+        json!({ "frames": 0 }),
+        json!({ "frames": 251 }),
+        json!({ "at": -1 }),
+        json!({ "seconds": 0 }),
+        json!({ "frames": 2, "seconds": 1 }),
+    ] {
         assert_eq!(ask(&film, &wanted).refusal(422), "settings_invalid", "{wanted}");
     }
     assert_eq!(ask(&film, &json!({ "from": 1 })).refusal(400), "field_unknown");

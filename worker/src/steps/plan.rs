@@ -88,7 +88,7 @@ pub fn plan(job: &JobContext, probe: &Probe, request: &PlanRequest) -> Result<Ar
 }
 
 /// Plans a few frames alone, from the start of the request's stretch on, without looking at the rest of the video: as many
-/// as `frames`, and as the engine makes in `seconds`, but one at least.
+/// as `frames`, as the stretch has at the video's rate, and as the engine makes in `seconds`, but one at least.
 ///
 /// # Errors
 /// As [`plan`].
@@ -102,6 +102,10 @@ pub fn plan_preview(
     let stream = probe.video()?;
     let video = video_input(job, probe, stream);
     let mut draft = draft(stream, &hdr(&video, &job.stop)?, request, &job.limits)?;
+    let from = request.stretch.start.unwrap_or(0.0);
+    let rate = draft.video.frame_rate.as_f64();
+    let frames_until = |end: f64| ((end - from) * rate).round().max(1.0) as u32;
+    let frames = request.stretch.end.map_or(frames, |end| frames.min(frames_until(end)));
     let pixels = pixels(draft.video.target_size);
     let fit = ((seconds * request.pixels_per_second / pixels) as u32).max(1);
     if fit < frames {
@@ -109,7 +113,6 @@ pub fn plan_preview(
             "{fit} of {frames} frames are shown: more would take over {seconds:.0} s here"
         ));
     }
-    let from = request.stretch.start.unwrap_or(0.0);
     let ledger = ledger::decode_some(&video, from, frames.min(fit), &job.stop, PREVIEW_DEADLINE)?;
     let first = stream.start_pts.unwrap_or(0);
     draft.video.retouched = stretch::retouched(&request.retouches, first, &ledger);

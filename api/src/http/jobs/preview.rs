@@ -19,43 +19,48 @@ use crate::http::view::JobView;
 use crate::http::{AppState, Caller, Problem};
 
 /// Which frames, and how they are made.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PreviewInput {
     /// From which moment on, in seconds after the video's beginning.
     #[schema(minimum = 0)]
     at: f64,
-    /// How many: one becomes a PNG, more a video as the job's result would be. Fewer are made where as many would take
-    /// over a minute.
+    /// How many: one, which is usual, becomes a PNG, more a video as the job's result would be. Fewer are made where as many
+    /// would take over a minute.
     #[schema(minimum = 1, maximum = 250)]
-    frames: u32,
+    frames: Option<u32>,
+    /// How long a video is made, in place of a number of frames, of which it has 250 at most.
+    #[schema(exclusive_minimum = 0)]
+    seconds: Option<f64>,
     /// All settings, in place of the job's.
     settings: Option<SettingsInput>,
 }
 
-impl Default for PreviewInput {
-    fn default() -> Self {
-        Self {
-            at: 0.0,
-            frames: 1,
-            settings: None,
+impl PreviewInput {
+    /// How many frames at most, and at which moment it ends.
+    fn length(&self) -> Result<(u32, Option<f64>), Problem> {
+        match (self.frames, self.seconds) {
+            (Some(_), Some(_)) => Err(invalid("a preview is so many frames, or so many seconds")),
+            (None, Some(seconds)) if seconds.is_finite() && seconds > 0.0 => {
+                Ok((Preview::FRAMES, Some(self.at + seconds)))
+            }
+            (None, Some(_)) => Err(invalid("a length is a number of seconds above 0")),
+            (frames, None) => match frames.unwrap_or(1) {
+                frames @ 1..=Preview::FRAMES => Ok((frames, None)),
+                _ => {
+                    let detail = format!("a preview has 1 to {} frames", Preview::FRAMES);
+                    Err(invalid(detail).with("limit", Preview::FRAMES))
+                }
+            },
         }
     }
-}
 
-impl PreviewInput {
     /// The request of the preview of a job.
     fn request(&self, of: &Record) -> Result<Request, Problem> {
-        if !(1..=Preview::FRAMES).contains(&self.frames) {
-            let detail = format!("a preview has 1 to {} frames", Preview::FRAMES);
-            return Err(Problem::new(ErrorCode::SettingsInvalid, detail).with("limit", Preview::FRAMES));
-        }
         if !(self.at.is_finite() && self.at >= 0.0) {
-            return Err(Problem::new(
-                ErrorCode::SettingsInvalid,
-                "a moment is a number of seconds from 0 on",
-            ));
+            return Err(invalid("a moment is a number of seconds from 0 on"));
         }
+        let (frames, end) = self.length()?;
         let (settings, retouches) = match &self.settings {
             Some(settings) => (settings.read()?, Vec::new()),
             None => (of.request.settings.clone(), of.request.retouches.clone()),
@@ -65,18 +70,19 @@ impl PreviewInput {
             settings,
             stretch: Stretch {
                 start: Some(self.at),
-                end: None,
+                end,
             },
             retouches,
             webhook: None,
             destination: None,
-            preview: Some(Preview {
-                of: of.id,
-                frames: self.frames,
-            }),
+            preview: Some(Preview { of: of.id, frames }),
             ..of.request.clone()
         })
     }
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(ErrorCode::SettingsInvalid, detail)
 }
 
 /// Look at a few frames of a video before all of it is upscaled.

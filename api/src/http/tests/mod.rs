@@ -16,4 +16,6 @@ mod traces;
 mod uploads;
 mod world;
 
+pub(super) use stream::film;
+
 use world::{ALICE, Answer, BOB, NOBODY, ROOT, World, png};

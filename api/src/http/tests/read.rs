@@ -125,6 +125,7 @@ async fn what_workers_say_is_in_the_view() {
         (&progress["total"], &progress["batches_done"], &progress["batches"]),
         (&json!(100), &json!(1), &json!(10))
     );
+    assert_eq!(progress["finished"], json!([[0, 1]]));
     assert_eq!(view["kind"], "video");
 }
 

@@ -14,7 +14,7 @@ use super::{ALICE, BOB, World};
 use crate::http::ConnectionLimits;
 
 /// A plan of three batches, of which the second is shown longer.
-pub(super) fn film() -> Plan {
+pub(in crate::http) fn film() -> Plan {
     Plan {
         version: FORMAT_VERSION,
         source: SourceIdentity {
@@ -147,7 +147,8 @@ async fn the_playlist_lists_every_batch_before_one_is_done() {
     let streams = world.get(ALICE, &stream).await;
     assert_eq!(streams.header("content-type"), "application/vnd.apple.mpegurl");
     let expected = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-INDEPENDENT-SEGMENTS\n\
-                    #EXT-X-STREAM-INF:BANDWIDTH=1152000,RESOLUTION=640x360,FRAME-RATE=25.000\nstream/0/video.m3u8\n";
+                    #EXT-X-STREAM-INF:BANDWIDTH=1152000,RESOLUTION=640x360,FRAME-RATE=25.000,CODECS=\"avc1.640028\"\n\
+                    stream/0/video.m3u8\n";
     assert_eq!(String::from_utf8(streams.body).unwrap(), expected);
     let video = world.get(ALICE, &format!("/v1/jobs/{job}/stream/0/video.m3u8")).await;
     let expected = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n\

@@ -198,7 +198,14 @@ fn what_workers_say_counts_as_long_as_it_is_about_the_plan() {
     assert!(!say(&mut table, alice(), 0, 5), "an older plan");
     assert!(!say(&mut table, bob(), 1, 5), "another owner");
     assert!(say(&mut table, alice(), 1, 5));
-    let live = |table: &Table| table.get(job).unwrap().live.map(|live| (live.done, live.total));
+    let live = |table: &Table| {
+        table
+            .get(job)
+            .unwrap()
+            .live
+            .as_ref()
+            .map(|live| (live.done, live.total))
+    };
     assert_eq!(live(&table), Some((5, 40)));
     assert!((table.backlog_seconds(ClassName::default()) - 35.0).abs() < 1e-9);
     put(&mut table, planned(1, State::Running), 2);

@@ -33,6 +33,8 @@ export interface Progress {
   total: number;
   batches_done: number;
   batches: number;
+  /** Finished batches, as runs from the first to before the last. */
+  finished: [from: number, to: number][];
   frames_per_second: number | null;
   seconds_left: number | null;
   place_in_line: number | null;
@@ -49,6 +51,8 @@ export interface Job {
   id: string;
   name: string;
   kind: "picture" | "video";
+  /** The job that it is a preview of. */
+  preview_of: string | null;
   state: State;
   created: string;
   changed: string;
@@ -56,7 +60,12 @@ export interface Job {
   settings: Settings;
   source: { bytes: number; received: number; content_type: string };
   progress: Progress;
-  plan: { source_size: [number, number]; target_size: [number, number]; seconds: number } | null;
+  plan: {
+    frames: number;
+    source_size: [number, number];
+    target_size: [number, number];
+    seconds: number;
+  } | null;
   result: {
     name: string;
     bytes: number;
@@ -67,7 +76,7 @@ export interface Job {
   } | null;
   failure: Failure | null;
   notes: string[];
-  links: { source: string | null; result: string | null };
+  links: { source: string | null; stream: string | null; result: string | null };
 }
 
 export interface JobPage {
@@ -81,6 +90,11 @@ export interface Capabilities {
   /** File formats of sources, by what their names end with. */
   sources: { extensions: string[] }[];
   limits: { bytes: number; edge: number };
+}
+
+export interface Estimate {
+  /** Of work of one worker; null where no rate is known. */
+  seconds: number | null;
 }
 
 export interface Session {

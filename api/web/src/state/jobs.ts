@@ -57,7 +57,7 @@ function merge(changed: readonly Job[], known: Iterable<readonly [string, Job]> 
 export function heardJob(job: Job): void {
   heardOf.add(job.id);
   const before = jobs.value.get(job.id)?.state;
-  if (before !== undefined && before !== job.state) {
+  if (before !== undefined && before !== job.state && job.preview_of === null) {
     if (job.state === "done") announced.value = text.value.announceDone(job.name);
     if (job.state === "failed") announced.value = text.value.announceFailed(job.name);
   }

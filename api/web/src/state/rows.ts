@@ -45,7 +45,7 @@ function stateOf(row: Row): State {
 export const rows = computed<readonly Row[]>(() => {
   const here = Object.values(files.value);
   const sent = new Set(here.map(jobOf));
-  const there = [...jobs.value.values()].filter((job) => !sent.has(job.id));
+  const there = [...jobs.value.values()].filter((job) => !sent.has(job.id) && job.preview_of === null);
   const all = [...here.map(ofFile), ...there.map(ofJob)];
   const isIn = isLookedFor.value;
   return all.filter((row) => isIn(row.name, stateOf(row))).sort((a, b) => b.added - a.added);

@@ -41,5 +41,14 @@ export function duration(seconds: number): string {
   return `${unit(hours, "hour", 0)} ${unit(rest, "minute", 0)}`;
 }
 
+/** A moment of a video, as players show it. */
+export function clock(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  const twoDigits = (value: number) => String(value).padStart(2, "0");
+  const rest = twoDigits(whole % 60);
+  return hours > 0 ? `${hours}:${twoDigits(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
 /** A frame rate: one digit behind the point where it is small. */
 export const rate = (perSecond: number) => number(perSecond, perSecond < 10 ? 1 : 0);

@@ -8,9 +8,11 @@ import { Drop } from "./drop";
 import { Header } from "./header";
 import { List } from "./list";
 import { Notices } from "./notices";
+import { Preview } from "./preview/preview";
 import { SettingsDialog } from "./settings-dialog";
 import { SignIn } from "./sign-in";
 import { Toolbar } from "./toolbar";
+import { Watch } from "./watch/watch";
 
 export function App() {
   return (
@@ -37,6 +39,8 @@ function Files() {
       <SettingsDialog />
       <DeleteDialog />
       <Compare />
+      <Watch />
+      <Preview />
     </>
   );
 }

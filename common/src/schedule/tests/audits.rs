@@ -128,7 +128,7 @@ fn the_stated_share_is_audited() {
         let mut desk = running(rules, 500, &["a", "b"]);
         let mut audits = 0;
         for _ in 0..500 {
-            let batch = desk.scheduler.place(id(1)).unwrap().batches_done.unwrap();
+            let batch = desk.scheduler.place(id(1)).unwrap().finished.len();
             desk.report("a", &format!("bulk 1 batch 0/{batch}"), Outcome::BatchDone);
             // They yield to what stands in line.
             desk.pass(if batch.is_multiple_of(10) { 300 } else { 0 }, &["a", "b"]);

@@ -137,14 +137,14 @@ fn place_and_backlog_are_known_in_seconds_of_work() {
     desk.command(3, crate::job::Command::Pause);
     desk.published();
     let place = desk.scheduler.place(id(2)).unwrap();
-    assert_eq!((place.own_seconds, place.batches_done), (120.0, Some(0)));
+    assert_eq!((place.own_seconds, place.finished.len()), (120.0, 0));
     // Four batches of the first are out, and one of its turns may come before.
     assert_eq!((place.jobs_ahead, place.seconds_ahead), (1, 150.0));
     let classes = desk.scheduler.classes();
     assert_eq!((classes[0].jobs, classes[0].workers), (3, 1));
     assert_eq!(classes[0].backlog_seconds, 420.0, "what is paused is nobody's work");
     desk.report("w", "bulk 1 batch 0/0", Outcome::BatchDone);
-    assert_eq!(desk.scheduler.place(id(1)).unwrap().batches_done, Some(1));
+    assert_eq!(desk.scheduler.place(id(1)).unwrap().finished.len(), 1);
     assert_eq!(desk.scheduler.classes()[0].backlog_seconds, 390.0);
     assert_eq!(desk.scheduler.place(id(77)), None);
 }

@@ -109,7 +109,7 @@ fn a_batch_of_a_plan_that_is_not_followed_does_not_count() {
     let late = crate::schedule::testing::report("v", late, Outcome::BatchDone);
     desk.say(Input::Control(crate::job::ControlMessage::Report(late)));
     assert_eq!(desk.state(1), State::Running);
-    assert_eq!(desk.scheduler.place(id(1)).unwrap().batches_done, Some(1));
+    assert_eq!(desk.scheduler.place(id(1)).unwrap().finished.len(), 1);
     desk.report("w", "bulk 1 batch 1/1", Outcome::BatchDone);
     assert_eq!(desk.state(1), State::Assembling);
 }

@@ -3,6 +3,7 @@
 //!
 //! Who asks for a batch that is not done yet waits for it, and the fleet does it next.
 
+mod codecs;
 mod playlist;
 
 use std::sync::Arc;

@@ -2,6 +2,8 @@ use std::fmt::Write as _;
 
 use clearfleet_common::job::Plan;
 
+use super::codecs;
+
 /// Bits of a pixel, at most: players that choose among streams are told of a rate, and here is nothing to choose.
 const BITS_A_PIXEL: f64 = 0.2;
 
@@ -12,11 +14,12 @@ pub(super) fn of_streams(number: u32, plan: &Plan) -> String {
     let bandwidth = (f64::from(width) * f64::from(height) * rate * BITS_A_PIXEL)
         .ceil()
         .max(1.0);
+    let codec = codecs::name(plan).map_or_else(String::new, |name| format!(",CODECS=\"{name}\""));
     format!(
         "#EXTM3U\n\
          #EXT-X-VERSION:7\n\
          #EXT-X-INDEPENDENT-SEGMENTS\n\
-         #EXT-X-STREAM-INF:BANDWIDTH={bandwidth:.0},RESOLUTION={width}x{height},FRAME-RATE={rate:.3}\n\
+         #EXT-X-STREAM-INF:BANDWIDTH={bandwidth:.0},RESOLUTION={width}x{height},FRAME-RATE={rate:.3}{codec}\n\
          stream/{number}/video.m3u8\n"
     )
 }

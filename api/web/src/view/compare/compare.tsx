@@ -1,30 +1,56 @@
-import { X } from "lucide-preact";
+import { useSignal } from "@preact/signals";
 
+import type { Job } from "../../net/types";
 import { text } from "../../text";
-import { Dialog } from "../dialog";
-import { closeCompare, compared } from "./open";
+import { FullDialog } from "../full-dialog";
+import { Segments } from "../segments";
+import { closeCompare, compared, reason } from "./open";
 import { Pairs } from "./pairs";
 import { Pictures } from "./pictures";
+import { mayPlay, Videos } from "./videos";
 
 /** Before and after of one job, over all else. */
 export function Compare() {
   const job = compared.value;
   if (job === undefined) return null;
   return (
-    <Dialog class="compare" labelledBy="compare-title" close={closeCompare}>
-      <header>
-        <h2 id="compare-title">{job.name}</h2>
-        <button
-          type="button"
-          class="icon"
-          aria-label={text.value.close}
-          title={text.value.close}
-          onClick={closeCompare}
-        >
-          <X size={18} />
-        </button>
-      </header>
-      {job.kind === "picture" ? <Pictures job={job} /> : <Pairs job={job} />}
-    </Dialog>
+    <FullDialog class="compare" title={job.name} close={closeCompare}>
+      {reason.value && <p class="banner">{reason}</p>}
+      {job.kind === "picture" ? <Pictures job={job} /> : <Film key={job.id} job={job} />}
+    </FullDialog>
+  );
+}
+
+/** Two videos that play as one, where this browser plays both; and a frame of each part. */
+function Film({ job }: { job: Job }) {
+  const { asVideos, asFrames, shownAs } = text.value;
+  const canPlay = useSignal(reason.value === undefined && mayPlay(job));
+  const chosen = useSignal("videos");
+  if (!canPlay.value) return <Pairs job={job} />;
+  return (
+    <>
+      <Segments
+        legend={shownAs}
+        name="shown-as"
+        value={chosen.value}
+        options={[
+          ["videos", asVideos],
+          ["frames", asFrames],
+        ]}
+        choose={(name) => {
+          chosen.value = name;
+        }}
+      />
+      {chosen.value === "videos" ? (
+        <Videos
+          job={job}
+          giveUp={() => {
+            canPlay.value = false;
+          }}
+        />
+      ) : (
+        <Pairs job={job} />
+      )}
+    </>
   );
 }

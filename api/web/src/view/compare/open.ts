@@ -17,8 +17,12 @@ export function canCompare(row: Row): row is Row & { job: Job } {
   return kind === "picture" ? links.result !== null : progress.batches_done > 0;
 }
 
-export function openCompare({ job }: { job: Job }): void {
+/** Why a job is compared rather than shown otherwise. */
+export const reason = signal<string | undefined>();
+
+export function openCompare({ job }: { job: Job }, why?: string): void {
   id.value = job.id;
+  reason.value = why;
 }
 
 export function closeCompare(): void {

@@ -1,5 +1,8 @@
 //! The page, as people use it: in Chromium, against a server of its own.
 
+mod preview;
+mod watch;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
