@@ -160,6 +160,7 @@ fn plan() -> PlanSummary {
         format: OutputFormat::Mp4,
         notes: Vec::new(),
         exact: false,
+        has_sound: false,
         fingerprint: None,
     }
 }

@@ -170,6 +170,7 @@ fn plan(number: u32, batches: u64) -> PlanSummary {
         format: OutputFormat::Mp4,
         notes: Vec::new(),
         exact: false,
+        has_sound: false,
         fingerprint: None,
     }
 }

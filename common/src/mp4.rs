@@ -1,6 +1,10 @@
 //! Headers of fragmented MP4: what segments are made with and viewers need to know of them.
 
+mod tracks;
+
 use crate::job::{ContentLight, Hdr10, MasteringDisplay, PlannedVideo};
+
+pub use tracks::{Track, header_of, tracks};
 
 /// Boxes from the header down to the descriptions of samples.
 const TO_DESCRIPTIONS: [&[u8; 4]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
@@ -147,6 +151,12 @@ fn path(bytes: &[u8], names: &[&[u8; 4]]) -> Option<Vec<usize>> {
     Some(found)
 }
 
+/// A box of this content, which is shorter than 4 GiB.
+fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let size = content.len() as u32 + 8;
+    [&size.to_be_bytes(), name.as_slice(), content].concat()
+}
+
 /// Bytes of the box that begins at `at`, of those that state theirs in 32 bits and are whole.
 fn size(bytes: &[u8], at: usize) -> Option<usize> {
     let size = bytes.get(at..at + 4)?.try_into().map(u32::from_be_bytes).ok()? as usize;
@@ -158,11 +168,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
-        let size = content.len() as u32 + 8;
-        [&size.to_be_bytes(), name.as_slice(), content].concat()
-    }
 
     /// A header with this sample entry and this track header, and boxes of other kinds before those that count.
     fn header(entry: &[u8], track: &[u8], others: &[Vec<u8>; 3]) -> Vec<u8> {

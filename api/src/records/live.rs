@@ -63,7 +63,7 @@ impl Live {
         match progress.step {
             Step::Upscale { batch, .. } => self.batch(batch, progress.done, progress.total),
             Step::Picture { .. } => self.tiles = Some((progress.done, progress.total)),
-            Step::Plan { .. } | Step::Assemble { .. } | Step::Audit { .. } => return false,
+            Step::Plan { .. } | Step::Assemble { .. } | Step::Audit { .. } | Step::Sound { .. } => return false,
         }
         self.count(now);
         true

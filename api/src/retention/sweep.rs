@@ -136,7 +136,11 @@ async fn thin(storage: &Storage, seen: &Seen) -> Result<u64, StorageError> {
     let mut deleted = 0;
     let mut announced = false;
     for plan in plans {
-        for prefix in [KeyPrefix::Markers(plan), KeyPrefix::Segments(plan)] {
+        for prefix in [
+            KeyPrefix::Markers(plan),
+            KeyPrefix::Segments(plan),
+            KeyPrefix::Sound(plan),
+        ] {
             if std::pin::pin!(storage.list(prefix)).try_next().await?.is_none() {
                 continue;
             }

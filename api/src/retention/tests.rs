@@ -33,6 +33,9 @@ async fn objects_of(site: &Site, job: JobId) {
         ObjectKey::Marker(plan, 0),
         ObjectKey::Marker(plan, 1),
         ObjectKey::Pair(plan, 0),
+        ObjectKey::SoundHeader(plan, 0),
+        ObjectKey::SoundPart(plan, 0, 0),
+        ObjectKey::SoundMarker(plan),
         ObjectKey::Failure(job, 0),
         ObjectKey::Result(job, Uuid::from_u128(1)),
         ObjectKey::Hook(job),
@@ -84,16 +87,16 @@ async fn after_a_hundred_jobs_and_their_time_nothing_but_records_is_left_and_the
         site.put(ObjectKey::Idempotency(OwnerId::default(), Digest([n as u8; 32])))
             .await;
     }
-    assert_eq!(site.keys().await.len(), 4 + 100 * 14);
+    assert_eq!(site.keys().await.len(), 4 + 100 * 17);
     let early = swept(&site, start + HOUR).await;
     assert_eq!(early, Swept::default());
-    assert_eq!(site.keys().await.len(), 4 + 100 * 14);
+    assert_eq!(site.keys().await.len(), 4 + 100 * 17);
 
     let expiry = start + DAY * 30 + HOUR;
     let sweep = swept(&site, expiry).await;
     assert_eq!(
         (sweep.expired, sweep.objects, sweep.idempotency, sweep.records),
-        (100, 1100, 100, 0)
+        (100, 1400, 100, 0)
     );
     let records: Vec<String> = (1..=100)
         .map(|n| ObjectKey::Record(OwnerId::default(), job(n)).to_string())
@@ -120,8 +123,12 @@ async fn batches_go_a_day_after_the_end_and_nothing_is_built_on_them() {
     let before = site.keys().await;
     assert_eq!(swept(&site, start + HOUR * 23).await, Swept::default());
     let sweep = swept(&site, start + HOUR * 24).await;
-    assert_eq!((sweep.thinned, sweep.objects), (1, 4));
-    let is_batch = |key: &String| key.contains("/segments/") || key.contains("/batches/");
+    assert_eq!((sweep.thinned, sweep.objects), (1, 7));
+    let is_batch = |key: &String| {
+        ["/segments/", "/batches/", "/hls/"]
+            .iter()
+            .any(|folder| key.contains(folder))
+    };
     let of_done = |key: &String| ObjectKey::owning_job(key) == Some(job(1));
     let expected: Vec<String> = before
         .into_iter()
@@ -201,7 +208,7 @@ async fn what_belongs_to_no_job_goes_once_it_is_a_day_old() {
     assert_eq!(swept(&site, start + HOUR * 23).await, Swept::default());
     assert_eq!(site.keys().await, before);
     let sweep = swept(&site, start + HOUR * 25).await;
-    assert_eq!((sweep.orphans, sweep.objects), (11, 11));
+    assert_eq!((sweep.orphans, sweep.objects), (14, 14));
     assert_eq!(site.keys().await, kept);
 }
 
@@ -260,7 +267,7 @@ async fn deleting_a_job_deletes_all_of_it_and_nothing_else() {
         delete_job(&site.storage, OwnerId::default(), job(2), false)
             .await
             .unwrap(),
-        11
+        14
     );
     assert_eq!(site.keys().await, kept);
     // Again, as after a death on the way.

@@ -81,6 +81,7 @@ impl Hands {
         if let Effect::Publish { to, task } = effect {
             let queue = match to {
                 Destination::Media => QueueName::Media,
+                Destination::Sound => QueueName::Sound,
                 Destination::Work(lane, class) => QueueName::Work(lane, class),
             };
             // The publisher takes them as long as this lives.
@@ -189,6 +190,12 @@ impl Doer {
             Effect::KeepFailure { job, batch, failure } => {
                 let body = serde_json::to_vec(&failure)?;
                 self.storage.put(ObjectKey::Failure(job, batch), body.into()).await?;
+            }
+            Effect::KeepSoundFailure { job, plan, failure } => {
+                tracing::warn!(%job, plan, code = %failure.code, "the stream of job {job} has no sound: {}", failure.message);
+                let body = serde_json::to_vec(&failure)?;
+                let key = ObjectKey::SoundFailure(PlanKey { job, plan });
+                self.storage.put(key, body.into()).await?;
             }
             Effect::KeepActive { job, owner } => {
                 self.storage

@@ -214,6 +214,7 @@ fn digest(owner: OwnerId) -> String {
 fn lane(queue: Destination) -> &'static str {
     match queue {
         Destination::Media => "media",
+        Destination::Sound => "sound",
         Destination::Work(lane, _) => lane.into(),
     }
 }

@@ -271,7 +271,7 @@ async fn work(
             *made.lock().unwrap().entry(batch).or_default() += 1;
             Outcome::BatchDone
         }
-        Step::Audit { .. } => Outcome::Returned,
+        Step::Audit { .. } | Step::Sound { .. } => Outcome::Returned,
         Step::Assemble { plan } | Step::Picture { plan } => Outcome::Finished {
             result: JobResult {
                 key: "result".to_owned(),
@@ -318,6 +318,7 @@ fn summary(number: u32, record: &Record) -> PlanSummary {
         format: OutputFormat::Mp4,
         notes: Vec::new(),
         exact: false,
+        has_sound: false,
         fingerprint: None,
     }
 }

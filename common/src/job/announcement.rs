@@ -32,7 +32,7 @@ pub struct Announcement {
 }
 
 /// Audits are written apart from other tasks: a build that does not know [`Step::Audit`](super::Step::Audit) could read nothing of an announcement
-/// with one among the rest, and would take the worker for dead while it audits.
+/// with one among the rest, and would take the worker for dead while it audits. Sound is, for the same reason.
 mod held {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -43,16 +43,28 @@ mod held {
         holds: Vec<Task>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         auditing: Vec<Task>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sounding: Vec<Task>,
     }
 
     pub(super) fn serialize<S: Serializer>(tasks: &[Task], serializer: S) -> Result<S::Ok, S::Error> {
-        let (auditing, holds) = tasks.iter().cloned().partition(|task| task.step.is_audit());
-        Written { holds, auditing }.serialize(serializer)
+        let (holds, others): (Vec<_>, Vec<_>) = tasks.iter().cloned().partition(|task| task.step.is_of_job());
+        let (auditing, sounding) = others.into_iter().partition(|task| task.step.is_audit());
+        Written {
+            holds,
+            auditing,
+            sounding,
+        }
+        .serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Task>, D::Error> {
-        let Written { mut holds, auditing } = Written::deserialize(deserializer)?;
-        holds.extend(auditing);
+        let Written {
+            mut holds,
+            auditing,
+            sounding,
+        } = Written::deserialize(deserializer)?;
+        holds.extend(auditing.into_iter().chain(sounding));
         Ok(holds)
     }
 }
@@ -60,7 +72,7 @@ mod held {
 /// The queues that a worker takes from. A build that does not tell takes from all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Serves {
-    /// The media queue.
+    /// The media queue, and that of streams' sound.
     pub media: bool,
     /// The interactive lane of its class.
     pub interactive: bool,
@@ -108,13 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_audits_is_understood_by_builds_that_know_no_audits() {
+    fn a_worker_is_understood_by_builds_that_know_no_audits_and_no_sound() {
         let of = |step| Task::new(JobId::from_u128(1), OwnerId::default(), 3, step);
         let audit = of(Step::Audit {
             plan: 0,
             batch: 4,
             attempt: 1,
         });
+        let sound = of(Step::Sound { plan: 2 });
         let batch = of(Step::Upscale { plan: 2, batch: 40 });
         let announcement = Announcement {
             worker: WorkerId::new("w"),
@@ -122,7 +135,7 @@ mod tests {
             fingerprint: "f".to_owned(),
             device: "cpu".to_owned(),
             pixels_per_second: 1.0,
-            holds: vec![audit.clone(), batch.clone()],
+            holds: vec![sound.clone(), audit.clone(), batch.clone()],
             draining: false,
             serves: Serves::default(),
             audits: true,
@@ -135,6 +148,6 @@ mod tests {
         let Event::Announced(read) = serde_json::from_str(&written).unwrap() else {
             panic!("{written}")
         };
-        assert_eq!(read.holds, [batch, audit]);
+        assert_eq!(read.holds, [batch, audit, sound]);
     }
 }

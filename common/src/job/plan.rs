@@ -1,7 +1,9 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Codec, Container, FORMAT_VERSION, Filters, FrameRange, Hdr10, Rational, Retouched, TimeBase};
+use super::{
+    Codec, Container, FORMAT_VERSION, Filters, FrameRange, Hdr10, PlannedSound, Rational, Retouched, TimeBase,
+};
 
 /// How one video becomes another: everything a worker must know to do any of its batches, and to join them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct Plan {
     pub pipeline: String,
     /// What the result will not hold as the source did, for a person to read.
     pub notes: Vec<String>,
+    /// The sound of its stream; nothing where that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<PlannedSound>,
 }
 
 fn known_version<'de, D: Deserializer<'de>>(stored: D) -> Result<u32, D::Error> {

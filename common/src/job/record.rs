@@ -177,6 +177,9 @@ pub struct PlanSummary {
     /// Whether every frame was found by decoding, since packets told others.
     #[serde(default)]
     pub exact: bool,
+    /// Whether its stream has sound: see [`Plan::sound`](super::Plan::sound).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_sound: bool,
     /// Fingerprint of the worker that planned it, if its batches are for workers of the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,

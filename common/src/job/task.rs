@@ -67,6 +67,12 @@ pub enum Step {
         /// Which time it is published: a report of an earlier one does not count.
         attempt: u32,
     },
+    /// Write the sound of the plan's stream. It is no part of its job: nothing waits for it, and it counts in every
+    /// generation, as long as the job follows the plan and was not given up.
+    Sound {
+        /// Number of the plan.
+        plan: u32,
+    },
 }
 
 /// Who comes first at a worker's engine.
@@ -126,7 +132,8 @@ impl Step {
             | Self::Upscale { plan, .. }
             | Self::Assemble { plan }
             | Self::Picture { plan }
-            | Self::Audit { plan, .. } => plan,
+            | Self::Audit { plan, .. }
+            | Self::Sound { plan } => plan,
         }
     }
 
@@ -138,14 +145,24 @@ impl Step {
         }
     }
 
-    /// Whether it needs an engine; if not, it is for the media queue, which any worker serves.
+    /// Whether it needs an engine; if not, it is for the queues of media and sound, which any worker serves.
     pub fn needs_engine(self) -> bool {
         matches!(self, Self::Upscale { .. } | Self::Picture { .. } | Self::Audit { .. })
     }
 
-    /// Whether it is no part of its job.
+    /// Whether it is a part of its job.
+    pub fn is_of_job(self) -> bool {
+        !self.is_audit() && !self.is_sound()
+    }
+
+    /// Whether it is an audit, which is no part of its job.
     pub fn is_audit(self) -> bool {
         matches!(self, Self::Audit { .. })
+    }
+
+    /// Whether it is a stream's sound, which is no part of its job.
+    pub fn is_sound(self) -> bool {
+        matches!(self, Self::Sound { .. })
     }
 }
 
@@ -233,6 +250,8 @@ pub enum Outcome {
     OtherFingerprint,
     /// An audit came to this.
     Audited(Audited),
+    /// The sound is there, written by this worker or another.
+    SoundDone,
 }
 
 /// What computing a batch again showed.

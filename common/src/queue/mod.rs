@@ -30,6 +30,9 @@ pub enum QueueName {
     Work(Lane, ClassName),
     /// Plan and assemble: what needs no engine.
     Media,
+    /// The sound of streams. It has a queue of its own: a long film's takes minutes, in which no plan and no result may wait,
+    /// and workers of a build that does not know it do not get it.
+    Sound,
     /// Webhooks to send.
     Hooks,
 }
@@ -40,7 +43,7 @@ impl QueueName {
     pub fn delivery_limit(self) -> Option<u32> {
         match self {
             Self::Control => None,
-            Self::Work(..) | Self::Media | Self::Hooks => Some(DELIVERY_LIMIT),
+            Self::Work(..) | Self::Media | Self::Sound | Self::Hooks => Some(DELIVERY_LIMIT),
         }
     }
 }
@@ -51,6 +54,7 @@ impl fmt::Display for QueueName {
             Self::Control => f.write_str("clearfleet.control"),
             Self::Work(lane, class) => write!(f, "clearfleet.work.{lane}.{class}"),
             Self::Media => f.write_str("clearfleet.work.media"),
+            Self::Sound => f.write_str("clearfleet.work.sound"),
             Self::Hooks => f.write_str("clearfleet.work.hooks"),
         }
     }

@@ -121,6 +121,8 @@ pub(super) struct Job {
     pub(super) playhead: Option<Playhead>,
     /// The line that it stands in beside the other, for what is under the playhead.
     pub(super) front: Option<Turn>,
+    /// The plan whose stream's sound was asked for.
+    pub(super) sounded: Option<u32>,
     /// When it must be looked at.
     pub(super) alarm: Option<Millis>,
     /// Listings of `active/` in a row that lacked it.
@@ -154,6 +156,7 @@ impl Job {
             ready: None,
             playhead: None,
             front: None,
+            sounded: None,
             alarm: None,
             unlisted: 0,
             is_gone: false,

@@ -16,6 +16,8 @@ pub struct Ticket(pub u64);
 pub enum Destination {
     /// The queue of what needs no engine.
     Media,
+    /// The queue of streams' sound.
+    Sound,
     /// A lane of a class.
     Work(Lane, ClassName),
 }
@@ -166,6 +168,15 @@ pub enum Effect {
         job: JobId,
         /// Which batch.
         batch: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// Keep why the sound of a plan's stream is not made; no answer, and no harm where it is not kept.
+    KeepSoundFailure {
+        /// Which job.
+        job: JobId,
+        /// Number of its plan.
+        plan: u32,
         /// Why.
         failure: Failure,
     },

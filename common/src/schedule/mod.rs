@@ -30,6 +30,9 @@
 //! and whatever becomes of that changes nothing for its job. They are in no record: what is under way is forgotten with the
 //! scheduler, and so is a first disagreement. A worker that was told to stop says so itself, to every scheduler.
 //!
+//! **Sound** of streams is no part of any job either: once a streamed film is planned, a task writes it, and where that fails
+//! the stream has none.
+//!
 //! **Commands** are written into records by others. A hint says that there may be one; lost hints are found when `active/` is
 //! listed, every minute. Who gives an ended job something to do writes its key below `active/` before the record and once
 //! more after it: the scheduler may be deleting the key at that moment, and reads the record afterwards.
@@ -48,6 +51,7 @@ mod playhead;
 mod reports;
 mod rules;
 mod scheduler;
+mod sounds;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

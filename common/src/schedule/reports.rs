@@ -20,6 +20,8 @@ impl Scheduler {
         let task = &report.task;
         if task.step.is_audit() {
             self.audit_reported(report);
+        } else if task.step.is_sound() {
+            self.sound_reported(report);
         } else if self.jobs.contains_key(&task.job) {
             self.with(task.job, |this, job| this.take_report(job, report));
         } else if !self.unread.contains_key(&task.job) {
@@ -52,7 +54,7 @@ impl Scheduler {
             Outcome::Failed { failure, transient } => self.attempt_failed(job, worker, &task, failure, transient),
             Outcome::Returned => self.attempt_ended(job, &task, |_, _| {}),
             Outcome::OtherFingerprint => self.stranger(job, &task),
-            Outcome::BatchDone | Outcome::Audited(_) => {}
+            Outcome::BatchDone | Outcome::Audited(_) | Outcome::SoundDone => {}
         }
     }
 
@@ -197,6 +199,8 @@ impl Scheduler {
         self.notes.push(Note::DeadLetter);
         if task.step.is_audit() {
             self.audit_lost(task, false);
+        } else if task.step.is_sound() {
+            self.sound_dead(task);
         } else if self.jobs.contains_key(&task.job) {
             self.with(task.job, |this, job| this.take_dead_letter(job, task));
         } else if !self.unread.contains_key(&task.job) {
@@ -238,7 +242,7 @@ impl Scheduler {
     pub(super) fn announced(&mut self, announcement: Announcement) {
         let class = announcement.class;
         self.tell_distrusted(&announcement);
-        for task in announcement.holds.iter().filter(|task| !task.step.is_audit()) {
+        for task in announcement.holds.iter().filter(|task| task.step.is_of_job()) {
             if let Some(job) = self.jobs.get_mut(&task.job)
                 && let Some(flight) = job.flights.get_mut(&part(task.step))
                 && flight.generation == task.generation
@@ -250,7 +254,7 @@ impl Scheduler {
         }
         let jobs = &self.jobs;
         self.workers.announce(announcement, self.now, |task| {
-            if task.step.is_audit() {
+            if !task.step.is_of_job() {
                 return None;
             }
             let flight = jobs.get(&task.job)?.flights.get(&part(task.step))?;

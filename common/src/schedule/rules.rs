@@ -76,6 +76,8 @@ pub struct Rules {
     pub audit_tries: u32,
     /// Differences that a worker is to blame for until it is told to stop.
     pub disagreements: u32,
+    /// How long the sound of a stream is waited for that was published.
+    pub sound_patience: Duration,
     /// Seconds of work above which a picture is no task for the interactive lane.
     pub interactive_seconds: f64,
     /// Pixels of results a second of classes of which no worker was ever heard.
@@ -106,6 +108,7 @@ impl Default for Rules {
             audit_patience: Duration::from_secs(3600),
             audit_tries: 8,
             disagreements: 2,
+            sound_patience: Duration::from_secs(3 * 3600),
             interactive_seconds: 60.0,
             fallback_rates: BTreeMap::new(),
             fallback_rate: 1e6,

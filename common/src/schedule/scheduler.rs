@@ -7,6 +7,7 @@ use super::job::{Asked, Io, Job, Part, Ring, Turn};
 use super::lanes::Lanes;
 use super::moves;
 use super::rules::scatter;
+use super::sounds::Sounds;
 use super::workers::Workers;
 use super::{BatchSet, Effect, Input, KnownClass, Millis, Note, RecordVersion, Rules, Ticket};
 
@@ -26,6 +27,7 @@ pub struct Scheduler {
     pub(super) lanes: Lanes,
     pub(super) workers: Workers,
     pub(super) audits: Audits,
+    pub(super) sounds: Sounds,
     pub(super) alarms: BTreeSet<(Millis, JobId)>,
     /// When `active/` is listed next.
     pub(super) relist: Millis,
@@ -64,6 +66,7 @@ impl Scheduler {
             lanes: Lanes::default(),
             workers: Workers::default(),
             audits: Audits::default(),
+            sounds: Sounds::default(),
             alarms: BTreeSet::new(),
             relist: Millis(0),
             orphans: BTreeMap::new(),
@@ -108,6 +111,7 @@ impl Scheduler {
         }
         self.fill();
         self.publish_audits();
+        self.publish_sounds();
         std::mem::take(&mut self.effects)
     }
 
@@ -150,6 +154,7 @@ impl Scheduler {
         };
         act(self, &mut job);
         self.advance(&mut job);
+        self.consider_sound(&mut job);
         if job.is_gone {
             self.forget(&mut job);
             return;
@@ -160,6 +165,7 @@ impl Scheduler {
     }
 
     fn forget(&mut self, job: &mut Job) {
+        self.forget_sound(job);
         self.land_all(job);
         self.leave_lines(job);
         self.free_slot(job);

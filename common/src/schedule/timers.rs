@@ -16,7 +16,8 @@ impl Scheduler {
         let unread = self.unread.values().map(|unread| unread.due).min();
         let expiry = self.workers.next_expiry(self.rules.silence);
         let audit = self.audits.next_due(self.now, &self.rules);
-        let dues = [alarm, unread, expiry, audit, Some(self.relist)];
+        let sound = self.sounds.next_due(self.now);
+        let dues = [alarm, unread, expiry, audit, sound, Some(self.relist)];
         dues.into_iter().flatten().min()
     }
 
@@ -75,6 +76,10 @@ impl Scheduler {
             self.audit_lost(task, true);
             return;
         }
+        if task.step.is_sound() {
+            self.sound_unpublished(task);
+            return;
+        }
         self.with(task.job, |this, job| {
             let is_awaited = |flight: &Flight| flight.generation == task.generation;
             if job.flights.get(&part(task.step)).is_some_and(is_awaited) {
@@ -87,6 +92,7 @@ impl Scheduler {
     pub(super) fn broker_back(&mut self) {
         self.listening_since = self.now;
         self.audits_are_lost();
+        self.sounds_are_lost();
         let ids: Vec<_> = self.jobs.keys().copied().collect();
         for id in ids {
             self.with(id, |this, job| {

@@ -253,7 +253,7 @@ impl Workers {
 impl Worker {
     fn serves(&self, to: Destination) -> bool {
         match to {
-            Destination::Media => self.serves.media,
+            Destination::Media | Destination::Sound => self.serves.media,
             Destination::Work(Lane::Interactive, class) => self.serves.interactive && self.class == class,
             Destination::Work(Lane::Bulk, class) => self.serves.bulk && self.class == class,
         }
@@ -279,6 +279,7 @@ fn queues(class: ClassName) -> [Destination; 3] {
 fn queue_of(task: &Task, class: ClassName) -> Destination {
     match task.step {
         Step::Plan { .. } | Step::Assemble { .. } => Destination::Media,
+        Step::Sound { .. } => Destination::Sound,
         Step::Picture { .. } => Destination::Work(Lane::Interactive, class),
         Step::Upscale { .. } | Step::Audit { .. } => Destination::Work(Lane::Bulk, class),
     }

@@ -56,6 +56,15 @@ pub enum ObjectKey {
     Marker(PlanKey, u64),
     /// One frame of a batch before and after.
     Pair(PlanKey, u64),
+    /// What every part of a rendition of a stream's sound is read with: which track, of those of the plan below which it is
+    /// stored.
+    SoundHeader(PlanKey, u32),
+    /// A part of a rendition.
+    SoundPart(PlanKey, u32, u64),
+    /// The marker of sound of which all parts are there.
+    SoundMarker(PlanKey),
+    /// Why a plan's stream has no sound, though the source has.
+    SoundFailure(PlanKey),
     /// Why a batch failed last.
     Failure(JobId, u64),
     /// A finished picture or video; the record names the one that counts.
@@ -103,6 +112,8 @@ pub enum KeyPrefix {
     Markers(PlanKey),
     /// The segments of a plan.
     Segments(PlanKey),
+    /// The sound of a plan's stream.
+    Sound(PlanKey),
     /// All uploads that may go on.
     Uploads,
     /// All API keys.
@@ -126,6 +137,8 @@ impl ObjectKey {
             | Self::Ledger(..)
             | Self::Marker(..)
             | Self::Failure(..)
+            | Self::SoundMarker(_)
+            | Self::SoundFailure(_)
             | Self::Upload(_)
             | Self::ApiKey(_)
             | Self::Idempotency(..)
@@ -134,6 +147,7 @@ impl ObjectKey {
             | Self::Hook(_) => "application/json",
             Self::Active(_) | Self::Trial(_) => "text/plain",
             Self::Thumbnail(_) | Self::Pair(..) => "image/webp",
+            Self::SoundHeader(..) | Self::SoundPart(..) => "audio/mp4",
             Self::Source(_)
             | Self::Segment(..)
             | Self::Result(..)
@@ -200,6 +214,10 @@ impl fmt::Display for ObjectKey {
             Self::Segment(plan, batch, id) => write!(f, "{}{batch:08}-{id}", KeyPrefix::Segments(*plan)),
             Self::Marker(plan, batch) => write!(f, "{}{batch:08}.json", KeyPrefix::Markers(*plan)),
             Self::Pair(plan, batch) => write!(f, "{}pairs/{batch:08}", KeyPrefix::Plan(*plan)),
+            Self::SoundHeader(plan, track) => write!(f, "{}{track}/init.mp4", KeyPrefix::Sound(*plan)),
+            Self::SoundPart(plan, track, part) => write!(f, "{}{track}/{part:08}", KeyPrefix::Sound(*plan)),
+            Self::SoundMarker(plan) => write!(f, "{}done.json", KeyPrefix::Sound(*plan)),
+            Self::SoundFailure(plan) => write!(f, "{}failure.json", KeyPrefix::Sound(*plan)),
             Self::Failure(job, batch) => write!(f, "{}failures/{batch:08}", KeyPrefix::Job(*job)),
             Self::Result(job, id) => write!(f, "{}results/{id}", KeyPrefix::Job(*job)),
             Self::Preview(job, id) => write!(f, "{}previews/{id}", KeyPrefix::Job(*job)),
@@ -228,6 +246,7 @@ impl fmt::Display for KeyPrefix {
             Self::Plan(PlanKey { job, plan }) => write!(f, "jobs/{job}/plans/{plan}/"),
             Self::Markers(plan) => write!(f, "{}batches/", Self::Plan(*plan)),
             Self::Segments(plan) => write!(f, "{}segments/", Self::Plan(*plan)),
+            Self::Sound(PlanKey { job, plan }) => write!(f, "jobs/{job}/hls/audio/{plan}/"),
             Self::Uploads => f.write_str("uploads/"),
             Self::ApiKeys => f.write_str("keys/"),
             Self::Idempotency => f.write_str("idempotency/"),
@@ -273,6 +292,19 @@ mod tests {
                 format!("jobs/{job}/plans/3/batches/00000012.json"),
             ),
             (ObjectKey::Pair(OF, 12), format!("jobs/{job}/plans/3/pairs/00000012")),
+            (
+                ObjectKey::SoundHeader(OF, 1),
+                format!("jobs/{job}/hls/audio/3/1/init.mp4"),
+            ),
+            (
+                ObjectKey::SoundPart(OF, 1, 40),
+                format!("jobs/{job}/hls/audio/3/1/00000040"),
+            ),
+            (ObjectKey::SoundMarker(OF), format!("jobs/{job}/hls/audio/3/done.json")),
+            (
+                ObjectKey::SoundFailure(OF),
+                format!("jobs/{job}/hls/audio/3/failure.json"),
+            ),
             (
                 ObjectKey::Failure(JobId::LOCAL, 2),
                 format!("jobs/{job}/failures/00000002"),

@@ -1,8 +1,9 @@
 //! Watching a film while it is made.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use clearfleet_tests::decoded;
+use clearfleet_tests::{decoded, ffmpeg};
 use serde_json::{Value, json};
 
 use super::Setting;
@@ -20,6 +21,29 @@ impl Setting {
         let (parts, _) = video.rsplit_once('/').expect("an address");
         (client.get(&video).expect(200).text(), parts.to_owned())
     }
+}
+
+/// A film of two seconds that is heard in two languages, of which browsers play one as it is.
+fn with_two_languages(film: &Path) {
+    let [picture, tone] = ["testsrc2=size=64x48:rate=25:d=2", "sine=d=2:r=48000"];
+    let inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone];
+    let streams = [
+        "-map", "0:v", "-map", "1:a", "-map", "1:a", "-c:a:0", "aac", "-c:a:1", "ac3",
+    ];
+    let languages = ["-metadata:s:a:0", "language=kor", "-metadata:s:a:1", "language=eng"];
+    let args = [&inputs[..], &streams, &languages, &["-pix_fmt", "yuv420p"]].concat();
+    ffmpeg(args.into_iter().map(OsStr::new).chain([film.as_os_str()]));
+}
+
+/// Digests of a sound's packets.
+fn packets(from: &Path, sound: &str) -> Vec<String> {
+    let read = [OsStr::new("-i"), from.as_os_str()];
+    let write = ["-map", sound, "-c", "copy", "-f", "framemd5", "-"];
+    let listed = ffmpeg(read.into_iter().chain(write.map(OsStr::new)));
+    let rows = listed.lines().filter(|line| !line.starts_with('#'));
+    // stream, dts, pts, duration, size, digest
+    rows.filter_map(|row| Some(row.split(',').nth(5)?.trim().to_owned()))
+        .collect()
 }
 
 fn batches_done(job: &Value) -> u64 {
@@ -47,6 +71,31 @@ fn what_is_watched_is_the_result() {
         seconds.map(|seconds| (seconds * 1e4).round()).collect()
     };
     assert_eq!(since_first(&watched), since_first(&result));
+}
+
+/// Every language is heard beside the video: what browsers play to the packet, the rest as AAC, as long as the film.
+#[test]
+fn the_sound_is_heard_while_the_film_is_made() {
+    let setting = Setting::slow(300);
+    let client = setting.server.client();
+    let source = setting.world.path("languages.mp4");
+    with_two_languages(&source);
+    let film = client.submit_with(&source, &json!({}));
+    setting.stream(&film);
+    let stream = format!("/v1/jobs/{film}/stream.m3u8");
+    let streams = client.get(&stream).expect(200).text();
+    for language in ["kor", "eng"] {
+        assert!(streams.contains(&format!(",LANGUAGE=\"{language}\",")), "{streams}");
+    }
+    let address = format!("{}{stream}", client.url());
+    let copied = packets(Path::new(&address), "0:m:language:kor");
+    assert_eq!(copied, packets(&source, "0:a:0"));
+    let encoded = packets(Path::new(&address), "0:m:language:eng");
+    // Two seconds, and what decoders need before them.
+    assert_eq!(encoded.len(), 95);
+    let done = batches_done(&client.job(&film));
+    assert!(done < 10, "all of the film was made by then");
+    client.command(&film, "cancel");
 }
 
 /// A player that jumps ahead gets that part next.

@@ -22,6 +22,7 @@ pub(crate) mod process;
 pub(crate) mod remux;
 pub mod serve;
 pub mod sniff;
+pub(crate) mod sound;
 pub mod still;
 pub(crate) mod streams;
 

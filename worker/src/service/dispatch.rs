@@ -35,6 +35,8 @@ pub(super) enum WorkKind {
     Assemble(Arc<Plan>),
     /// A still picture.
     Picture,
+    /// The sound of a plan's stream.
+    Sound(Arc<Plan>),
     /// A batch of another worker, once more.
     Audit { plan: Arc<Plan>, batch: u64 },
 }
@@ -69,7 +71,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Task> {
 
 /// Whether a task that was delivered counts by what its job's record says now.
 pub(super) fn counts(record: &Record, task: &Task) -> bool {
-    is_called_for(record, task) && record.generation == task.generation
+    is_called_for(record, task) && (task.step.is_sound() || record.generation == task.generation)
 }
 
 /// Whether the result of a task that is being worked on is still wanted. A scheduler that takes over raises the generation and
@@ -77,7 +79,7 @@ pub(super) fn counts(record: &Record, task: &Task) -> bool {
 pub(super) fn is_wanted(record: &Record, task: &Task) -> bool {
     let is_latest = || match task.step {
         Step::Plan { plan, .. } | Step::Picture { plan } => plan.checked_add(1) == Some(record.next_plan),
-        Step::Upscale { .. } | Step::Assemble { .. } | Step::Audit { .. } => true,
+        Step::Upscale { .. } | Step::Assemble { .. } | Step::Audit { .. } | Step::Sound { .. } => true,
     };
     is_called_for(record, task) && (record.generation == task.generation || is_latest())
 }
@@ -90,6 +92,10 @@ fn is_called_for(record: &Record, task: &Task) -> bool {
         Step::Upscale { plan, .. } => record.state == State::Running && follows(plan),
         Step::Assemble { plan } => record.state == State::Assembling && follows(plan),
         Step::Audit { .. } => true,
+        Step::Sound { plan } => {
+            let is_given_up = matches!(record.state, State::Failed | State::Cancelled | State::Expired);
+            follows(plan) && !is_given_up
+        }
     }
 }
 
@@ -129,6 +135,7 @@ impl Core {
             Step::Plan { exact, .. } => WorkKind::Plan { exact },
             Step::Picture { .. } => WorkKind::Picture,
             Step::Assemble { .. } => WorkKind::Assemble(self.existing(key).await?),
+            Step::Sound { .. } => WorkKind::Sound(self.existing(key).await?),
             Step::Upscale { batch, .. } => {
                 let plan = self.existing(key).await?;
                 if pipeline_digest(&self.fingerprint, &plan.demuxer, &plan.video, &plan.encoder) != plan.pipeline {
@@ -161,7 +168,8 @@ impl Core {
                 Some(plan) => media::stored_summary(self, task, &plan, exact).await.map(Some),
                 None => Ok(None),
             },
-            Step::Assemble { .. } | Step::Picture { .. } | Step::Audit { .. } => Ok(None),
+            // A step that finds its sound written has nothing to do.
+            Step::Assemble { .. } | Step::Picture { .. } | Step::Audit { .. } | Step::Sound { .. } => Ok(None),
         }
     }
 
@@ -190,6 +198,7 @@ pub(super) async fn perform(core: &Arc<Core>, work: Work) {
         }
         WorkKind::Plan { exact } => on_thread(lane, move || media::plan(&shared, &task, &record, exact)).await,
         WorkKind::Assemble(plan) => on_thread(lane, move || media::assemble(&shared, &task, &record, &plan)).await,
+        WorkKind::Sound(plan) => on_thread("sound", move || media::sound(&shared, &task, &record, &plan)).await,
         WorkKind::Audit { plan, batch } => {
             let work = move || audit(&shared, &task, &record, &plan, batch);
             core.audited(&held.task, on_thread(lane, work).await).await

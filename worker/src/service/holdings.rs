@@ -106,12 +106,12 @@ impl Holdings {
         Self(watch::Sender::new(Vec::new()))
     }
 
-    /// Takes a delivery on. Tasks of one job and generation are recalled together, and its audits apart from them.
+    /// Takes a delivery on. Tasks of one job and generation are recalled together, its audits and its sound apart from them.
     pub(super) fn hold(&self, task: Task, lane: Lane, alone: bool, delivery: Delivery) -> Arc<Held> {
         let attempt = delivery.deliveries_before.saturating_add(1);
         let mut held = None;
         self.0.send_modify(|all| {
-            let group = |task: &Task| (task.job, task.generation, task.step.is_audit());
+            let group = |task: &Task| (task.job, task.generation, task.step.is_audit(), task.step.is_sound());
             let beside = all
                 .iter()
                 .find(|other| group(&other.task) == group(&task) && other.recall.why().is_none());

@@ -1,4 +1,4 @@
-//! The steps that need no engine: plan and assemble.
+//! The steps that need no engine: plan, assemble, and the sound of streams.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -191,6 +191,7 @@ pub(super) async fn stored_summary(core: &Core, task: &Task, plan: &Arc<Plan>, e
         format: format_of(plan.container),
         notes: plan.notes.clone(),
         exact,
+        has_sound: plan.sound.is_some(),
         fingerprint: (own == plan.pipeline).then(|| core.fingerprint.clone()),
     }))
 }
@@ -229,6 +230,14 @@ pub(super) fn assemble(core: &Arc<Core>, held: &Held, record: &Record, plan: &Ar
         },
         plan: None,
     })
+}
+
+/// Writes the sound of the plan's stream.
+pub(super) fn sound(core: &Arc<Core>, held: &Held, record: &Record, plan: &Plan) -> Result<Outcome> {
+    let job = core.context(record, held);
+    let written = held.part("sound", || steps::sound(&job, plan));
+    written.map_err(|e| of_source(&job, e))?;
+    Ok(Outcome::SoundDone)
 }
 
 /// A file that is gone when this is dropped, in a folder of its own.

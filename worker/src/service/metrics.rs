@@ -130,12 +130,17 @@ pub(super) fn step_name(step: Step) -> &'static str {
         Step::Assemble { .. } => "assemble",
         Step::Picture { .. } => "picture",
         Step::Audit { .. } => "audit",
+        Step::Sound { .. } => "sound",
     }
 }
 
 pub(super) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Planned(_) | Outcome::BatchDone | Outcome::Finished { .. } | Outcome::Audited(_) => "done",
+        Outcome::Planned(_)
+        | Outcome::BatchDone
+        | Outcome::Finished { .. }
+        | Outcome::Audited(_)
+        | Outcome::SoundDone => "done",
         Outcome::IsPicture | Outcome::IsVideo | Outcome::LedgerMismatch(_) => "planned_anew",
         Outcome::Failed { transient: true, .. } => "failed_transiently",
         Outcome::Failed { .. } => "failed",

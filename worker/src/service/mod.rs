@@ -74,7 +74,7 @@ pub struct WorkerConfig {
     pub class: ClassName,
     /// The lanes that it serves with its engine; none for one that only plans and assembles.
     pub lanes: Vec<Lane>,
-    /// Whether it plans and assembles.
+    /// Whether it plans, assembles and writes the sound of streams.
     pub media: bool,
     /// Makes its engine.
     pub engine: EngineBuilder,
@@ -220,6 +220,7 @@ fn start_receivers(core: &Arc<Core>, lanes: &[Lane], media: bool) -> Result<Join
     }
     if media {
         start(QueueName::Media, Inlet::Own(Lane::Bulk));
+        start(QueueName::Sound, Inlet::Own(Lane::Bulk));
     }
     Ok(receivers)
 }

@@ -128,6 +128,7 @@ fn summary(
         format,
         notes: made.notes.clone(),
         exact: false,
+        has_sound: false,
         fingerprint: None,
     }
 }

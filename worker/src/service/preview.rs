@@ -55,6 +55,7 @@ pub(super) fn preview(core: &Arc<Core>, held: &Arc<Held>, record: &Record, wante
         format,
         notes: plan.notes.clone(),
         exact: true,
+        has_sound: false,
         fingerprint: None,
     };
     let result = JobResult {

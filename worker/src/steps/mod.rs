@@ -2,7 +2,7 @@
 //!
 //! They run on the thread that calls them and work over a [`Store`], so that a command on local files and a worker of
 //! the fleet run the same code. Every step may be done twice: what it writes is whole or not there, and a batch
-//! counts once, by its marker. An audit writes nothing: it does one again and compares.
+//! counts once, by its marker. The sound of a stream is no part of a job. An audit writes nothing: it does one again and compares.
 
 mod assemble;
 mod audit;
@@ -13,6 +13,7 @@ mod picture;
 mod plan;
 mod progress;
 mod reuse;
+mod sound;
 mod store;
 mod stretch;
 mod upscale;
@@ -31,6 +32,7 @@ pub use picture::{PictureReport, PictureRequest, picture};
 pub use plan::{PlanRequest, plan, plan_preview};
 pub(crate) use plan::{pipeline_digest, timed};
 pub use progress::{Frames, Progress};
+pub use sound::sound;
 pub(crate) use store::hex;
 pub use store::{Created, FolderStore, ObjectWriter, Store};
 pub use upscale::upscale;

@@ -14,7 +14,7 @@ use super::draft::{Draft, draft};
 use super::reuse::Earlier;
 use super::store::Created;
 use super::upscale::{read_json, write_json};
-use super::{JobContext, hex, stretch};
+use super::{JobContext, hex, sound, stretch};
 use crate::media::input::{self, VideoInput};
 use crate::media::ledger;
 use crate::media::probe::{Probe, StreamInfo, hdr};
@@ -153,7 +153,7 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
     let per_batch = agreed(job, ledger, per_batch.min(LedgerSlice::MOST_FRAMES), lead)?;
     let whole_video = request.stretch.is_whole();
     let batches: Vec<FrameRange> = ledger.range().batches(per_batch).collect();
-    let plan = Plan {
+    let mut plan = Plan {
         version: FORMAT_VERSION,
         source: request.source.clone(),
         demuxer: probe.demuxer.to_owned(),
@@ -167,7 +167,9 @@ fn write(job: &JobContext, probe: &Probe, request: &PlanRequest, draft: Draft, l
         video,
         encoder,
         notes,
+        sound: None,
     };
+    plan.sound = sound::planned(job, request, probe, &plan)?;
     let slice = |range: FrameRange| ledger.slice(range, lead);
     write_ledgers(job, &plan.batches, &slice)?;
     // Before the plan, so that whoever follows it finds what need not be done again.

@@ -8,6 +8,7 @@ mod filters;
 mod hdr;
 mod run;
 mod sizes;
+mod sound;
 mod streams;
 mod turns;
 mod workers;

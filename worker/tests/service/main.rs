@@ -7,4 +7,5 @@ mod endings;
 mod film;
 mod lanes;
 mod script;
+mod sound;
 mod world;

@@ -11,6 +11,7 @@ mod page;
 mod problems;
 mod read;
 mod session;
+mod sound;
 mod stream;
 mod traces;
 mod uploads;

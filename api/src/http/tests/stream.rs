@@ -61,6 +61,7 @@ pub(in crate::http) fn film() -> Plan {
         batch_seconds: 1.0,
         pipeline: "pipeline".to_owned(),
         notes: Vec::new(),
+        sound: None,
     }
 }
 
@@ -81,7 +82,7 @@ fn fragments(number: u64) -> Vec<u8> {
 
 impl World {
     /// A film that is planned, and is in `state`.
-    async fn film(&self, planned: &Plan, state: State) -> JobId {
+    pub(super) async fn film(&self, planned: &Plan, state: State) -> JobId {
         let job = self.upload(ALICE, "a.mp4").await;
         self.plan_film(job, planned, state).await;
         job
@@ -127,7 +128,7 @@ impl World {
     }
 }
 
-async fn impatient() -> World {
+pub(super) async fn impatient() -> World {
     World::with(
         |config| config.segment_wait = Duration::from_millis(300),
         ConnectionLimits::default(),

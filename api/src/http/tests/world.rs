@@ -295,6 +295,7 @@ pub(super) fn plan() -> PlanSummary {
         format: OutputFormat::Png,
         notes: Vec::new(),
         exact: false,
+        has_sound: false,
         fingerprint: None,
     }
 }

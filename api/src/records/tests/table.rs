@@ -179,6 +179,7 @@ fn what_workers_say_counts_as_long_as_it_is_about_the_plan() {
             format: clearfleet_common::job::OutputFormat::Mp4,
             notes: Vec::new(),
             exact: false,
+            has_sound: false,
             fingerprint: None,
         });
         record

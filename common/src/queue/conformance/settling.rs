@@ -206,7 +206,7 @@ pub async fn a_broken_connection_loses_nothing(broker: &impl TestBroker) {
 /// Lanes and classes are queues of their own.
 pub async fn queues_are_apart(broker: &impl TestBroker) {
     let class = |name: &str| name.parse::<ClassName>().unwrap_or_else(|e| panic!("{e}"));
-    let mut names = vec![QueueName::Control, QueueName::Media, QueueName::Hooks];
+    let mut names = vec![QueueName::Control, QueueName::Media, QueueName::Sound, QueueName::Hooks];
     for lane in [Lane::Interactive, Lane::Bulk] {
         names.extend([class("small"), class("large")].map(|class| QueueName::Work(lane, class)));
     }

@@ -265,7 +265,11 @@ impl Canon<'_> {
     fn effect(&mut self, effect: &Effect, scheduler: &Scheduler) {
         self.put(std::mem::discriminant(effect));
         match effect {
-            Effect::ListActive | Effect::KeepClass(_) | Effect::KeepFailure { .. } | Effect::Distrust(_) => {}
+            Effect::ListActive
+            | Effect::KeepClass(_)
+            | Effect::KeepFailure { .. }
+            | Effect::KeepSoundFailure { .. }
+            | Effect::Distrust(_) => {}
             Effect::Read { job, ticket, .. }
             | Effect::ListMarkers { job, ticket, .. }
             | Effect::Settle { job, ticket, .. }

@@ -73,6 +73,7 @@ impl World {
             Effect::Settle { .. }
             | Effect::Delete { .. }
             | Effect::KeepFailure { .. }
+            | Effect::KeepSoundFailure { .. }
             | Effect::KeepClass(_)
             | Effect::Distrust(_) => None,
         }

@@ -55,7 +55,7 @@ impl World {
         let record = &stored.record;
         let state = match task.step {
             Step::Plan { .. } => State::Planning,
-            Step::Upscale { .. } | Step::Picture { .. } | Step::Audit { .. } => State::Running,
+            Step::Upscale { .. } | Step::Picture { .. } | Step::Audit { .. } | Step::Sound { .. } => State::Running,
             Step::Assemble { .. } => State::Assembling,
         };
         record.generation == task.generation && record.state == state
@@ -117,6 +117,7 @@ impl World {
                 }
             }
             Step::Audit { .. } => Outcome::Audited(Audited::Equal),
+            Step::Sound { .. } => Outcome::SoundDone,
         }
     }
 
@@ -152,7 +153,7 @@ pub(super) fn mishaps(step: Step) -> Vec<Outcome> {
         Step::Upscale { .. } => outcomes.push(Outcome::LedgerMismatch(failure(ErrorCode::FramesMismatch))),
         Step::Plan { .. } => outcomes.push(Outcome::IsPicture),
         Step::Picture { .. } => outcomes.push(Outcome::IsVideo),
-        Step::Assemble { .. } | Step::Audit { .. } => {}
+        Step::Assemble { .. } | Step::Audit { .. } | Step::Sound { .. } => {}
     }
     outcomes
 }

@@ -36,6 +36,7 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 fn told(to: Destination, task: &Task) -> String {
     let queue = match to {
         Destination::Media => "media",
+        Destination::Sound => "sound",
         Destination::Work(Lane::Bulk, _) => "bulk",
         Destination::Work(Lane::Interactive, _) => "interactive",
     };
@@ -47,6 +48,7 @@ fn told(to: Destination, task: &Task) -> String {
         Step::Upscale { plan, batch } => format!("{queue} {job} batch {plan}/{batch}{alone}"),
         Step::Assemble { plan } => format!("{queue} {job} assemble {plan}{alone}"),
         Step::Picture { plan } => format!("{queue} {job} picture {plan}{alone}"),
+        Step::Sound { plan } => format!("{queue} {job} sound {plan}"),
         Step::Audit { plan, batch, attempt } => format!("{queue} {job} audit {plan}/{batch} {attempt}"),
     }
 }
@@ -298,6 +300,11 @@ impl Desk {
             Effect::KeepFailure { job, batch, failure } => {
                 let (job, code, attempts) = (job.as_u128(), failure.code, failure.attempts);
                 self.done.push(format!("failure {job}/{batch} {code} {attempts}"));
+                None
+            }
+            Effect::KeepSoundFailure { job, plan, failure } => {
+                self.done
+                    .push(format!("no sound {}/{plan} {}", job.as_u128(), failure.code));
                 None
             }
             Effect::Distrust(worker) => {

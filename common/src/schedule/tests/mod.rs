@@ -6,5 +6,6 @@ mod desk;
 mod lives;
 mod playhead;
 mod sharing;
+mod sounds;
 mod takeover;
 mod trouble;

@@ -3,7 +3,8 @@ use std::io::{Cursor, Read};
 use clearfleet_common::mp4::Additions;
 use mp4_atom::{Atom, FourCC, Moov};
 
-use super::{encoder_said, read_box, write_box};
+use super::boxes::{read_box, write_box};
+use super::encoder_said;
 use crate::{Error, Result};
 
 /// Reads joined segments as one stream: the first whole, with additions to its header; of the others only the fragments.
@@ -79,7 +80,7 @@ impl<I: Iterator<Item = Result<Box<dyn Read + Send>>>> Read for Joined<I> {
 }
 
 /// The boxes up to the end of `moov`, as they are.
-fn read_init(segment: &mut impl Read) -> Result<Vec<u8>> {
+pub(crate) fn read_init(segment: &mut impl Read) -> Result<Vec<u8>> {
     let mut init = Vec::new();
     while let Some((kind, bytes)) = read_box(segment)? {
         write_box(&mut init, &kind, &bytes)?;

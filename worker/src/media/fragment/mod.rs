@@ -6,6 +6,7 @@
 //! the presentation time that is its own in the ledger, and as decoding time the presentation time of film frame
 //! `n - reorder`: strictly increasing over all joints, and never after the presentation time.
 
+mod boxes;
 mod join;
 #[cfg(test)]
 mod tests;
@@ -14,16 +15,14 @@ use std::io::{Read, Write};
 
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::LedgerSlice;
-use mp4_atom::{Atom, Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
+use mp4_atom::{Atom, Moof, TrunEntry};
 
-pub(crate) use join::Joined;
+pub(crate) use boxes::{Fragment, read_box};
+pub(crate) use join::{Joined, read_init};
+
+use boxes::write_box;
 
 use crate::{Error, Result};
-
-/// The largest header box that is read into memory, in bytes.
-const LARGEST_HEADER: u64 = 64 << 20;
-/// The largest fragment that is read into memory, in bytes.
-const LARGEST_FRAGMENT: u64 = 4 << 30;
 
 /// Times of a batch's frames on the clock of its segment.
 pub(crate) struct SegmentClock<'a> {
@@ -118,40 +117,6 @@ fn another_number(expected: u64, found: u64) -> Error {
         .with("found", found)
 }
 
-/// Reads the next box; its payload is bounded.
-fn read_box(input: &mut impl Read) -> Result<Option<([u8; 4], Vec<u8>)>> {
-    let Some(header) = <Option<mp4_atom::Header> as mp4_atom::ReadFrom>::read_from(input).map_err(malformed)? else {
-        return Ok(None);
-    };
-    let kind: [u8; 4] = header.kind.into();
-    let limit = if &kind == b"mdat" {
-        LARGEST_FRAGMENT
-    } else {
-        LARGEST_HEADER
-    };
-    let size = header.size.map(|s| s as u64).filter(|s| *s <= limit);
-    let size = size.ok_or_else(|| encoder_said("a box without a size, or a huge one").with("box", header.kind))?;
-    let mut bytes = Vec::new();
-    let found = input
-        .take(size)
-        .read_to_end(&mut bytes)
-        .map_err(|e| encoder_said("a stream that broke").because(e))?;
-    if found as u64 != size {
-        return Err(encoder_said("a box that is cut off")
-            .with("expected", size)
-            .with("found", found));
-    }
-    Ok(Some((kind, bytes)))
-}
-
-fn write_box(output: &mut dyn Write, kind: &[u8; 4], bytes: &[u8]) -> Result<()> {
-    let size = u32::try_from(bytes.len() + 8).map_err(|e| encoder_said("a fragment of 4 GiB or more").because(e))?;
-    let mut put = |bytes: &[u8]| output.write_all(bytes).map_err(|e| Error::write("a segment", e));
-    put(&size.to_be_bytes())?;
-    put(kind)?;
-    put(bytes)
-}
-
 #[derive(Default)]
 struct Progress {
     frames: i64,
@@ -243,47 +208,23 @@ fn write_fragment(
         return Err(encoder_said("frames out of order across fragments"));
     }
     let first = done.frames;
-    let moof = |offset: i32| Moof {
-        mfhd: Mfhd {
-            sequence_number: (clock.slice.range().start() as i64 + first + 1) as u32,
-        },
-        traf: vec![Traf {
-            tfhd: Tfhd {
-                track_id: samples.track,
-                default_base_is_moof: true,
-                ..Tfhd::default()
-            },
-            tfdt: Some(Tfdt {
-                base_media_decode_time: clock.dts(first).max(0) as u64,
-            }),
-            trun: vec![Trun {
-                data_offset: Some(offset),
-                samples: Vec::new().into(),
-            }],
-            ..Traf::default()
-        }],
+    let fragment = Fragment {
+        sequence: (clock.slice.range().start() as i64 + first + 1) as u32,
+        track: samples.track,
+        time: clock.dts(first).max(0) as u64,
+        samples: samples.timed(clock, first)?,
+        data,
     };
-    let entries = samples.timed(clock, first)?;
-    let encoded = |offset: i32| -> Result<Vec<u8>> {
-        let mut moof = moof(offset);
-        moof.traf[0].trun[0].samples = entries.clone().into();
-        let mut bytes = Vec::new();
-        moof.encode(&mut bytes).map_err(malformed)?;
-        Ok(bytes)
-    };
-    let length = encoded(0)?.len();
-    let header = encoded(length as i32 + 8)?;
-    output.write_all(&header).map_err(|e| Error::write("a segment", e))?;
-    write_box(output, b"mdat", data)?;
+    fragment.write(output)?;
     done.frames += samples.entries.len() as i64;
     done.latest = Some(samples.span.1);
     Ok(())
 }
 
-fn encoder_said(what: &str) -> Error {
+pub(crate) fn encoder_said(what: &str) -> Error {
     Error::new(ErrorCode::EncodeFailed, format!("the encoder gave {what}"))
 }
 
-fn malformed(e: mp4_atom::Error) -> Error {
+pub(crate) fn malformed(e: mp4_atom::Error) -> Error {
     encoder_said("a malformed MP4").because(e)
 }

@@ -1,7 +1,7 @@
 use clearfleet_common::ErrorCode;
 use clearfleet_common::job::{FrameRange, Ledger, TimeBase};
 use clearfleet_common::mp4::Additions;
-use mp4_atom::{Encode, Ftyp, TrunSamples};
+use mp4_atom::{Encode, Ftyp, Mfhd, Tfdt, Tfhd, Traf, Trun, TrunSamples};
 use proptest::prelude::*;
 
 use super::*;

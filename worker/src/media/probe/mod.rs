@@ -80,6 +80,10 @@ pub struct StreamInfo {
     pub sample_aspect: Option<Rational>,
     /// Frames a second on average.
     pub avg_frame_rate: Option<Rational>,
+    /// Channels of sound.
+    pub channels: Option<u32>,
+    /// Samples of sound a second.
+    pub sample_rate: Option<u32>,
     /// How its samples mean colours.
     pub colour: Colour,
     /// ffmpeg's name of the order of its fields; `progressive` for frames.

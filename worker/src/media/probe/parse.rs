@@ -62,6 +62,8 @@ fn stream(position: usize, value: &Value) -> Result<StreamInfo, TimeBaseError> {
         decoder: None,
         sample_aspect: rational(value, "sample_aspect_ratio"),
         avg_frame_rate: rational(value, "avg_frame_rate"),
+        channels: number(value, "channels").filter(|n| *n > 0),
+        sample_rate: number(value, "sample_rate").filter(|n| *n > 0),
         colour: Colour {
             range: text(value, "color_range"),
             space: text(value, "color_space"),

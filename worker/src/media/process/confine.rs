@@ -45,6 +45,7 @@ const READABLE: [&str; 7] = [
 pub(super) struct Cage {
     parent: Pid,
     rlimits: [(Resource, Rlimit); 5],
+    nice: i32,
     /// Nothing where the kernel has no Landlock.
     ruleset: Option<OwnedFd>,
 }
@@ -100,6 +101,7 @@ impl Cage {
                 (Resource::Nofile, both(limits.open_files)),
                 (Resource::Fsize, writable),
             ],
+            nice: limits.nice,
             ruleset,
         })
     }
@@ -118,6 +120,7 @@ impl Cage {
         for (resource, limit) in &self.rlimits {
             rustix::process::setrlimit(*resource, *limit)?;
         }
+        rustix::process::nice(self.nice)?;
         rustix::thread::set_no_new_privs(true)?;
         if let Some(ruleset) = &self.ruleset {
             // SAFETY: the descriptor is open, since `self` owns it; the call touches no memory.

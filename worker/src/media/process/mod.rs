@@ -39,6 +39,8 @@ pub(crate) struct ProcessLimits {
     pub(crate) memory_bytes: u64,
     /// Open files, sockets and pipes.
     pub(crate) open_files: u64,
+    /// How far it stands back for others on the processor, from 0 to 19.
+    pub(crate) nice: i32,
 }
 
 /// What a child may reach beside its own pipes: nothing, or one source behind the range server.
@@ -79,6 +81,11 @@ impl ProcessLimits {
         Self::default().and((8 << 30) + pixels(width, height).saturating_mul(2048))
     }
 
+    /// The same for what nobody waits for: others on the processor go first.
+    pub(crate) fn in_background(self) -> Self {
+        Self { nice: 10, ..self }
+    }
+
     fn and(self, memory_bytes: u64) -> Self {
         Self {
             memory_bytes: self.memory_bytes.saturating_add(memory_bytes),
@@ -93,6 +100,7 @@ impl Default for ProcessLimits {
         Self {
             memory_bytes: (4 << 30) + ((256 << 20) * cores()),
             open_files: 64,
+            nice: 0,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod codecs;
 mod playlist;
+mod sound;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ use crate::http::body::JobPath;
 use crate::http::error::ProblemBody;
 use crate::http::{AppState, Caller, Problem};
 
+use sound::SoundName;
+
 /// A finished batch is looked for this often where nothing is heard of the job.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// And not more often than this, whatever is heard.
@@ -35,13 +38,16 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Headers of segments are shorter, in bytes.
 const LONGEST_HEADER: u64 = 64 << 10;
 
+/// How players get the video.
+const VIDEO: &str = "video/mp4";
 /// What lists streams, as players know it.
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// Watch the video, while it is made too: a playlist for HTTP Live Streaming.
 ///
 /// It lists the whole video from the moment on at which it is planned. Parts that are not made yet are made next when a player
-/// asks for them. Segments are kept a day after the job is done; then there is the result.
+/// asks for them. The source's sound is beside it, every stream of it as a rendition, as far as workers can write it. Segments
+/// are kept a day after the job is done; then there is the result.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/stream.m3u8",
@@ -58,10 +64,14 @@ pub(super) async fn stream(
     JobPath(job): JobPath,
 ) -> Result<Response, Problem> {
     let film = Film::of(&state, caller, job).await?;
-    Ok(uncached(playlist::of_streams(film.key.plan, &film.plan(&state).await?)))
+    let plan = film.plan(&state).await?;
+    let sound = film.sound(&state, &plan).await?;
+    let streams = playlist::of_streams(film.key.plan, &plan, sound);
+    Ok(uncached(streams))
 }
 
-/// What the playlist names: `video.m3u8`, `init.mp4`, and a segment a batch, such as `3.m4s`.
+/// What the playlist names: `video.m3u8`, `init.mp4`, and a segment a batch, such as `3.m4s`; of the first rendition of the
+/// sound `sound0.m3u8`, `sound0-init.mp4`, and a part every 10 seconds, such as `sound0-3.m4s`.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/stream/{plan}/{part}",
@@ -91,6 +101,7 @@ pub(super) async fn part(
     match part.as_str() {
         "video.m3u8" => Ok(uncached(playlist::of_segments(&film.plan(&state).await?))),
         "init.mp4" => film.header(&state).await,
+        part if let Some(name) = SoundName::parse(part) => film.sound_part(&state, name).await,
         part => {
             let number = part.strip_suffix(".m4s").and_then(|number| number.parse().ok());
             let batch = number.filter(|batch| *batch < film.batches);
@@ -98,6 +109,16 @@ pub(super) async fn part(
             film.segment(&state, batch.ok_or_else(no_such)?).await
         }
     }
+}
+
+/// What became of waiting.
+enum Waited<T> {
+    /// It is there.
+    Found(T),
+    /// The job ended without it.
+    Ended,
+    /// It did not come in time.
+    Late,
 }
 
 /// The plan that a job follows, as far as its record tells.
@@ -141,22 +162,23 @@ impl Film {
     /// What all segments begin with, as a player needs it.
     async fn header(&self, state: &AppState) -> Result<Response, Problem> {
         let plan = self.plan(state).await?;
-        let marker = self.wait(state, 0, || self.any_marker(&state.storage)).await?;
+        let marker = self.wait(state, Some(0), || self.any_marker(&state.storage)).await?;
         let header = read_header(&state.storage, &marker).await?;
         let header = Additions::of_shown(&plan.video).add_to(header);
         let header = header.ok_or_else(|| Problem::internal("a segment's header without the boxes of a track"))?;
-        Ok(kept(header.len() as u64, header.into()))
+        Ok(kept(VIDEO, header.len() as u64, header.into()))
     }
 
     /// The fragments of a batch.
     async fn segment(&self, state: &AppState, batch: u64) -> Result<Response, Problem> {
-        let marker = self.wait(state, batch, || self.marker(&state.storage, batch)).await?;
+        let look = || self.marker(&state.storage, batch);
+        let marker = self.wait(state, Some(batch), look).await?;
         let header = read_header(&state.storage, &marker).await?.len() as u64;
         let fragments = state
             .storage
             .read(&marker.segment, Some(header..marker.bytes), None)
             .await?;
-        Ok(kept(marker.bytes - header, Body::from_stream(fragments)))
+        Ok(kept(VIDEO, marker.bytes - header, Body::from_stream(fragments)))
     }
 
     async fn marker(&self, storage: &Storage, batch: u64) -> Result<Option<Marker>, Problem> {
@@ -176,22 +198,47 @@ impl Film {
         }
     }
 
-    /// A marker once `look` finds it. Meanwhile `batch` is what somebody waits for.
-    async fn wait<F>(&self, state: &AppState, batch: u64, mut look: impl FnMut() -> F) -> Result<Marker, Problem>
+    /// What `look` finds, once it does. Meanwhile `batch`, if it is one, is what somebody waits for.
+    async fn wait<T, F>(&self, state: &AppState, batch: Option<u64>, look: impl FnMut() -> F) -> Result<T, Problem>
     where
-        F: Future<Output = Result<Option<Marker>, Problem>>,
+        F: Future<Output = Result<Option<T>, Problem>>,
     {
-        if let Some(marker) = look().await? {
-            return Ok(marker);
+        let waited = self.wait_until(state, batch, look).await?;
+        if let Waited::Found(found) = waited {
+            return Ok(found);
+        }
+        let changes = state.records.watch(self.key.job).ok_or_else(Problem::no_such_job)?;
+        let now = Arc::clone(&changes.borrow().record);
+        if matches!(waited, Waited::Ended) {
+            return Err(not_yet(&now, "this part"));
+        }
+        let detail = format!("this part is not made yet: the job is {}", now.state);
+        Err(Problem::new(ErrorCode::Unavailable, detail).retry_after(AGAIN))
+    }
+
+    /// As [`wait`](Self::wait); to wait in vain is no error here.
+    async fn wait_until<T, F>(
+        &self,
+        state: &AppState,
+        batch: Option<u64>,
+        mut look: impl FnMut() -> F,
+    ) -> Result<Waited<T>, Problem>
+    where
+        F: Future<Output = Result<Option<T>, Problem>>,
+    {
+        if let Some(found) = look().await? {
+            return Ok(Waited::Found(found));
         }
         let _turn = state.turn_to_wait()?;
         let until = Instant::now() + state.config.segment_wait;
         let mut changes = state.records.watch(self.key.job).ok_or_else(Problem::no_such_job)?;
-        state.say_watched(&self.record, batch);
+        if let Some(batch) = batch {
+            state.say_watched(&self.record, batch);
+        }
         loop {
-            let now = Arc::clone(&changes.borrow_and_update().record);
-            if now.state.is_ended() && now.state != State::Done {
-                return Err(not_yet(&now, "this part"));
+            let now = changes.borrow_and_update().record.state;
+            if now.is_ended() && now != State::Done {
+                return Ok(Waited::Ended);
             }
             let heard = async {
                 sleep(LOOK_AFTER).await;
@@ -199,12 +246,11 @@ impl Film {
                 let _ = tokio::time::timeout(LOOK_EVERY, changes.changed()).await;
             };
             let in_time = timeout_at(until, heard).await.is_ok();
-            if let Some(marker) = look().await? {
-                return Ok(marker);
+            if let Some(found) = look().await? {
+                return Ok(Waited::Found(found));
             }
             if !in_time {
-                let detail = format!("this part is not made yet: the job is {}", now.state);
-                return Err(Problem::new(ErrorCode::Unavailable, detail).retry_after(AGAIN));
+                return Ok(Waited::Late);
             }
         }
     }
@@ -244,9 +290,9 @@ fn uncached(playlist: String) -> Response {
 }
 
 /// What stays the same as long as its address means something.
-fn kept(bytes: u64, body: Body) -> Response {
+fn kept(content_type: &str, bytes: u64, body: Body) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, "video/mp4".to_owned()),
+        (header::CONTENT_TYPE, content_type.to_owned()),
         (header::CACHE_CONTROL, "private, max-age=86400, immutable".to_owned()),
         (header::CONTENT_LENGTH, bytes.to_string()),
     ];
