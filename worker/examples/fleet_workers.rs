@@ -165,8 +165,8 @@ async fn start(args: &Args, number: usize, storage: &Storage, stub: &Arc<Stub>) 
     let weights = Weights::embedded().map_err(failed)?;
     let options = EngineOptions {
         kind: EngineKind::Wait,
-        tile: None,
         wait: Duration::from_millis(args.wait),
+        ..EngineOptions::default()
     };
     let of_engine = weights.clone();
     let config = WorkerConfig {

@@ -38,19 +38,22 @@ def objects(command: list, **variables: str) -> list[dict]:
 
 
 def measure(args: argparse.Namespace, python: Path) -> tuple[dict[str, float], float]:
-    """Medians over the rounds of each engine's effective GFLOP/s, and our largest difference to the reference engine."""
+    """Medians over the rounds of each engine's effective GFLOP/s, and our largest difference to the reference engine in f32."""
     rates: dict[str, list[float]] = {}
     difference = 0.0
     for _ in range(args.rounds):
-        for name, threads, variables in [
-            ("cpu", args.threads, {}),
-            ("cpu, 1 thread", 1, {}),
-            ("cpu, avx2", args.threads, {"VDSR_CPU_PATH": "avx2"}),
+        for name, precision, threads, variables in [
+            ("cpu", "f32", args.threads, {}),
+            ("cpu, 1 thread", "f32", 1, {}),
+            ("cpu, avx2", "f32", args.threads, {"VDSR_CPU_PATH": "avx2"}),
+            ("cpu, bf16", "bf16", args.threads, {}),
+            ("cpu, bf16, 1 thread", "bf16", 1, {}),
         ]:
             command = [args.vdsr, "bench", "--engine", "cpu", "--weights", args.weights, "--size", args.size]
-            [ours] = objects([*command, "--threads", threads, "--json"], **variables)
+            [ours] = objects([*command, "--precision", precision, "--threads", threads, "--json"], **variables)
             rates.setdefault(name, []).append(ours["gflops"])
-            difference = max(difference, ours["max_abs_diff"])
+            if precision == "f32":
+                difference = max(difference, ours["max_abs_diff"])
         peers = [python, args.peers, "--weights", args.weights, "--size", args.size, "--threads", args.threads]
         for peer in objects(peers):
             rates.setdefault(peer["engine"], []).append(peer["gflops"])
@@ -82,11 +85,13 @@ def main() -> int:
     met = [
         ratio("cpu f32 over the best f32 peer", rates["cpu"] / best, 1.3),
         ratio("cpu f32 over ncnn's Winograd", rates["cpu"] / rates["ncnn-f32-winograd"], 1.3),
+        ratio("cpu bf16 over OpenVINO's bf16", rates["cpu, bf16"] / rates["openvino-bf16"], 1.2),
         ratio("cpu f32 held to AVX2 over the best f32 peer that is not", rates["cpu, avx2"] / best, 1.0),
         report("largest difference to the reference", difference, "luma from 0 to 1", "<= 1e-4", difference <= 1e-4),
     ]
     if args.threads == 2:
-        met.append(ratio("2 threads over 1", rates["cpu"] / rates["cpu, 1 thread"], 1.9))
+        for name in ["cpu", "cpu, bf16"]:
+            met.append(ratio(f"2 threads over 1, {name}", rates[name] / rates[f"{name}, 1 thread"], 1.9))
     return 0 if all(met) else 1
 
 

@@ -106,13 +106,18 @@ mod tests {
     use std::sync::Arc;
 
     use image::{ImageBuffer, Luma};
-    use vdsr::{Session, Watch};
+    use vdsr::{Precision, Session, Watch};
 
     use super::*;
 
     fn engine(kind: EngineKind) -> Arc<dyn Engine> {
+        engine_in(kind, Precision::F32)
+    }
+
+    fn engine_in(kind: EngineKind, precision: Precision) -> Arc<dyn Engine> {
         let options = EngineOptions {
             kind,
+            precision,
             ..EngineOptions::default()
         };
         vdsr::build_engine(&options, &Weights::embedded().unwrap()).unwrap()
@@ -156,6 +161,7 @@ mod tests {
         ] {
             run(&*engine(kind), &weights).unwrap_or_else(|e| panic!("{kind}: {e:?}"));
         }
+        run(&*engine_in(EngineKind::Cpu, Precision::Bf16), &weights).unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{io::Write, io::stdout, time::Instant};
 
 use anyhow::{Context, Result};
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use serde::Serialize;
 use vdsr::{Engine, EngineKind, EngineOptions, Geometry, Plane, Size, Weights, build_engine};
 
@@ -17,9 +17,6 @@ pub(crate) struct Bench {
     /// Size of the plane that the network is run on.
     #[arg(long, env = "VDSR_SIZE", value_name = "WxH", default_value = "512x512")]
     size: Size,
-    /// Arithmetic of the network.
-    #[arg(long, env = "VDSR_PRECISION", value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
     /// Threads; without it one for each core.
     #[arg(long, env = "VDSR_THREADS", value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -31,14 +28,6 @@ pub(crate) struct Bench {
     json: bool,
     #[command(flatten)]
     engine: EngineArgs,
-}
-
-/// Arithmetic of the network.
-#[derive(Debug, Clone, Copy, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Precision {
-    /// 32-bit float.
-    F32,
 }
 
 /// What was measured.
@@ -90,7 +79,7 @@ impl Bench {
         let pixels = self.size.pixels() as f64;
         let products: usize = weights.layers().iter().map(|layer| layer.weight.len()).sum();
         Ok(Measured {
-            engine: format!("{}-f32", engine.kind()),
+            engine: format!("{}-{}", engine.kind(), self.engine.precision()),
             fingerprint: engine.fingerprint(),
             size: self.size.to_string(),
             threads: rayon::current_num_threads(),

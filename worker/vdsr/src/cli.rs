@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use vdsr::{
-    Dataset, Engine, EngineKind, EngineOptions, FrameUpscaler, Geometry, Method, Row, Size, Weights, build_engine,
-    evaluate, load_picture, picture_from_planes, picture_to_planes, save_picture,
+    Dataset, Engine, EngineKind, EngineOptions, FrameUpscaler, Geometry, Method, Precision, Row, Size, Weights,
+    build_engine, evaluate, load_picture, picture_from_planes, picture_to_planes, save_picture,
 };
 
 use crate::bench::Bench;
@@ -40,6 +40,9 @@ pub(crate) struct EngineArgs {
     /// What enlarges luma.
     #[arg(long, env = "VDSR_ENGINE", value_enum, default_value_t = EngineKind::Cpu)]
     engine: EngineKind,
+    /// Arithmetic of the engine cpu.
+    #[arg(long, env = "VDSR_PRECISION", value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
     /// Weights as safetensors; without it those that are built in.
     #[arg(long, env = "VDSR_WEIGHTS", value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -114,6 +117,10 @@ impl Args {
 }
 
 impl EngineArgs {
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
     fn build(&self) -> Result<Arc<dyn Engine>> {
         self.build_with(&self.weights()?)
     }
@@ -130,6 +137,7 @@ impl EngineArgs {
         Ok(build_engine(
             &EngineOptions {
                 kind: self.engine,
+                precision: self.precision,
                 tile: self.tile,
                 wait,
             },

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::geometry::Size;
+use crate::{
+    engine::{EngineKind, Precision},
+    geometry::Size,
+};
 
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -96,11 +99,21 @@ pub enum Error {
         /// Layers of the weights.
         found_layers: usize,
     },
-    /// Instructions that were asked for by name, and that this processor lacks.
-    #[error("VDSR_CPU_PATH is {found:?}; this processor has {}", available.join(", "))]
+    /// A precision that an engine does not have.
+    #[error("the engine {engine} computes in f32 alone, not in {found}: take the engine cpu")]
+    Precision {
+        /// The engine that was asked for.
+        engine: EngineKind,
+        /// The precision that was asked for.
+        found: Precision,
+    },
+    /// Instructions that were asked for by name, and that this processor lacks or the precision has no use for.
+    #[error("VDSR_CPU_PATH is {found:?}; this processor has {} for {precision}", available.join(", "))]
     CpuPath {
         /// What was asked for.
         found: String,
+        /// Name of the precision.
+        precision: &'static str,
         /// What could have been.
         available: Vec<String>,
     },

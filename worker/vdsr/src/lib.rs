@@ -20,7 +20,7 @@ mod tiles;
 mod weights;
 
 pub use colour::{STUDIO_BLACK, STUDIO_SPAN, full_to_studio, studio_luma, studio_to_full};
-pub use engine::{Engine, EngineKind, EngineOptions, Session, Watch, build_engine};
+pub use engine::{Engine, EngineKind, EngineOptions, Precision, Session, Watch, build_engine};
 pub use error::{Error, Result};
 pub use evaluate::{Dataset, Method, Row, evaluate};
 pub use frame::{ChromaSiting, Filters, FrameFormat, FrameUpscaler, Layout, Range};

@@ -253,10 +253,29 @@ fn bench_says_how_fast_an_engine_is_by_which_instructions() {
             .unwrap()
             .starts_with("cpu/f32/portable/")
     );
+    let output = vdsr_on(
+        "portable",
+        &[&arguments[..], &["--json", "--precision", "bf16"]].concat(),
+    );
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["engine"], "cpu-bf16");
+    assert_eq!(found["fingerprint"], "cpu/bf16/portable/direct/strip2048");
+    let off = found["max_abs_diff"].as_f64().unwrap();
+    assert!((1e-4..2e-2).contains(&off), "{found}");
+
     let output = vdsr_on("mmx", &arguments);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         said.starts_with("error: VDSR_CPU_PATH is \"mmx\"; this processor has portable"),
         "{said}"
+    );
+}
+
+#[test]
+fn the_reference_engine_has_one_precision() {
+    let said = refusal(&["bench", "--engine", "reference", "--precision", "bf16"]);
+    assert_eq!(
+        said,
+        "error: the engine reference computes in f32 alone, not in bf16: take the engine cpu\n"
     );
 }

@@ -4,7 +4,7 @@
 
 use std::{env, path::PathBuf};
 
-use vdsr::{Dataset, EngineKind, EngineOptions, Method, Weights, build_engine, evaluate};
+use vdsr::{Dataset, EngineKind, EngineOptions, Method, Precision, Weights, build_engine, evaluate};
 
 /// The pictures' folder, where there is one.
 fn set5() -> Option<PathBuf> {
@@ -14,7 +14,7 @@ fn set5() -> Option<PathBuf> {
 }
 
 /// Scores of the embedded weights at ×2, ×3 and ×4; the network's to within `tolerance` dB.
-fn expect_scores(kind: EngineKind, tolerance: f64) {
+fn expect_scores(kind: EngineKind, precision: Precision, tolerance: f64) {
     let Some(folder) = set5() else {
         println!("skipped: no data/set5 in CLEARFLEET_SHARED or ../shared");
         return;
@@ -22,6 +22,7 @@ fn expect_scores(kind: EngineKind, tolerance: f64) {
     let dataset = Dataset::open(&folder).unwrap();
     let options = EngineOptions {
         kind,
+        precision,
         ..EngineOptions::default()
     };
     let engine = build_engine(&options, &Weights::embedded().unwrap()).unwrap();
@@ -40,11 +41,16 @@ fn expect_scores(kind: EngineKind, tolerance: f64) {
 
 #[test]
 fn set5_scores_what_the_card_says() {
-    expect_scores(EngineKind::Reference, 0.02);
+    expect_scores(EngineKind::Reference, Precision::F32, 0.02);
 }
 
 #[test]
 fn set5_scores_the_same_on_the_engine_of_the_processor() {
     // Figures have three decimals.
-    expect_scores(EngineKind::Cpu, 0.0011);
+    expect_scores(EngineKind::Cpu, Precision::F32, 0.0011);
+}
+
+#[test]
+fn set5_scores_the_same_in_bfloat16_to_a_hundredth_of_a_decibel() {
+    expect_scores(EngineKind::Cpu, Precision::Bf16, 0.01);
 }

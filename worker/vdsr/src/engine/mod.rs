@@ -2,6 +2,7 @@
 
 mod bicubic;
 mod cpu;
+mod precision;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::{fmt, ops::ControlFlow, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::precision::Precision;
 use crate::{
     error::{Error, Result},
     geometry::Geometry,
@@ -118,6 +120,8 @@ impl FromStr for EngineKind {
 pub struct EngineOptions {
     /// Which engine.
     pub kind: EngineKind,
+    /// Arithmetic of the engine `cpu`; `reference` has [`Precision::F32`] alone. Part of the fingerprint.
+    pub precision: Precision,
     /// Core edge of a tile in target pixels, for `cpu` the width of a strip, at least 8; the engine's own choice when absent.
     /// Part of the fingerprint.
     pub tile: Option<u32>,
@@ -126,10 +130,11 @@ pub struct EngineOptions {
 }
 
 impl Default for EngineOptions {
-    /// The reference engine with its own tiles; `wait` would sleep 20 ms.
+    /// The reference engine in 32-bit float with its own tiles; `wait` would sleep 20 ms.
     fn default() -> Self {
         Self {
             kind: EngineKind::default(),
+            precision: Precision::default(),
             tile: None,
             wait: Duration::from_millis(20),
         }
@@ -139,11 +144,18 @@ impl Default for EngineOptions {
 /// Builds an engine. Those without a network take no notice of the weights.
 ///
 /// # Errors
-/// [`Error::BadTile`] for tiles below 8 pixels, [`Error::Network`] when the weights cannot be put in place.
+/// [`Error::BadTile`] for tiles below 8 pixels, [`Error::Network`] when the weights cannot be put in place; of `reference`
+/// [`Error::Precision`] for another than 32-bit float; of `cpu` [`Error::NetworkShape`] and [`Error::CpuPath`].
 pub fn build_engine(options: &EngineOptions, weights: &Weights) -> Result<Arc<dyn Engine>> {
+    if options.kind == EngineKind::Reference && options.precision != Precision::F32 {
+        return Err(Error::Precision {
+            engine: options.kind,
+            found: options.precision,
+        });
+    }
     Ok(match options.kind {
         EngineKind::Reference => Arc::new(reference::Reference::new(weights, options.tile)?),
-        EngineKind::Cpu => Arc::new(cpu::Cpu::new(weights, options.tile)?),
+        EngineKind::Cpu => cpu::build(weights, options.precision, options.tile)?,
         EngineKind::Bicubic => Arc::new(bicubic::Bicubic),
         EngineKind::Wait => Arc::new(wait::Wait::new(options.wait)),
     })

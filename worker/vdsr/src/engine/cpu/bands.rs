@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::layers::Layers;
 use crate::{
-    ops::conv3x3::{BodyWeights, Column, EDGE, Inside, Luma, Pixel, Scratch, Window},
+    ops::conv3x3::{Column, EDGE, Inside, Kernels, Luma, Scratch, Window},
     plane::Plane,
     weights::MAX_DEPTH,
 };
@@ -31,25 +31,25 @@ thread_local! {
 }
 
 /// Buffers for a strip, and the strip that is in them.
-pub(super) struct Bands {
+pub(super) struct Bands<K: Kernels> {
     /// Columns and rows of pixels that there are.
     inside: Inside,
     /// The network's input with a margin of zeros, and the samples of its rows.
     luma: Vec<f32>,
     stride: usize,
     /// Of each layer but the last.
-    rings: Vec<Ring>,
+    rings: Vec<Ring<K::Pixel>>,
     /// A band outside the plane.
-    nothing: Vec<Column>,
+    nothing: Vec<Column<K::Pixel>>,
     /// The last layer's band.
     residual: Vec<[f32; EDGE]>,
 }
 
-impl Bands {
+impl<K: Kernels> Bands<K> {
     /// For strips of at most `columns` columns.
     pub(super) fn new(depth: usize, columns: usize, rows: usize) -> Self {
         let whole = columns.next_multiple_of(EDGE);
-        let nothing = vec![[Pixel::ZERO; EDGE]; whole + 2];
+        let nothing = vec![[K::ZERO; EDGE]; whole + 2];
         Self {
             inside: Inside { columns, rows },
             luma: vec![0.0; (whole + 2) * (rows.next_multiple_of(EDGE) + 2)],
@@ -82,11 +82,11 @@ impl Bands {
 
     /// Makes one band of each layer that has one in this step. Where the last has: its first row, and what is to be added
     /// to the input, column by column.
-    pub(super) fn step(&mut self, layers: &Layers, step: usize) -> Option<(usize, &[[f32; EDGE]])> {
+    pub(super) fn step(&mut self, layers: &Layers<K>, step: usize) -> Option<(usize, &[[f32; EDGE]])> {
         let (count, inside, layers_kept) = (self.count(), self.inside, self.rings.len());
         let last = step.checked_sub(LAG * layers_kept);
         let nothing = &self.nothing[..];
-        let mut tasks = ArrayVec::<Task<'_>, MAX_DEPTH>::new();
+        let mut tasks = ArrayVec::<Task<'_, K>, MAX_DEPTH>::new();
         let mut lent = None;
         for (layer, ring) in self.rings.iter_mut().enumerate() {
             let Some(band) = step.checked_sub(LAG * layer) else {
@@ -129,7 +129,12 @@ impl Bands {
 }
 
 /// What band `band` of `count` is computed from, out of the three that the layer before has kept.
-fn window<'a>(kept: [&'a [Column]; KEPT - 1], band: usize, count: usize, nothing: &'a [Column]) -> Window<'a> {
+fn window<'a, P>(
+    kept: [&'a [Column<P>]; KEPT - 1],
+    band: usize,
+    count: usize,
+    nothing: &'a [Column<P>],
+) -> Window<'a, P> {
     let [above, middle, below] = kept;
     Window {
         above: if band == 0 { nothing } else { above },
@@ -139,15 +144,15 @@ fn window<'a>(kept: [&'a [Column]; KEPT - 1], band: usize, count: usize, nothing
 }
 
 /// The bands that a layer keeps, each with a column of zeros at either end.
-struct Ring([Vec<Column>; KEPT]);
+struct Ring<P>([Vec<Column<P>>; KEPT]);
 
-impl Ring {
-    fn new(nothing: &[Column]) -> Self {
+impl<P: Copy> Ring<P> {
+    fn new(nothing: &[Column<P>]) -> Self {
         Self(std::array::from_fn(|_| nothing.to_vec()))
     }
 
     /// Band `band` to be written, without its margins, and the three bands `band - 3`, `band - 2`, `band - 1`.
-    fn lend(&mut self, band: usize) -> (&mut [Column], [&[Column]; KEPT - 1]) {
+    fn lend(&mut self, band: usize) -> (&mut [Column<P>], [&[Column<P>]; KEPT - 1]) {
         let (before, rest) = self.0.split_at_mut(band % KEPT);
         let (now, after) = rest.split_first_mut().expect("a position within the ring");
         let columns = now.len();
@@ -158,21 +163,21 @@ impl Ring {
 }
 
 /// What a layer does in a step.
-struct Task<'a> {
+struct Task<'a, K: Kernels> {
     inside: Inside,
-    work: Work<'a>,
+    work: Work<'a, K>,
 }
 
 /// A layer's input and output.
-enum Work<'a> {
-    First(Luma<'a>, &'a mut [Column]),
-    Body(&'a BodyWeights, Window<'a>, &'a mut [Column]),
-    Last(Window<'a>, &'a mut [[f32; EDGE]]),
+enum Work<'a, K: Kernels> {
+    First(Luma<'a>, &'a mut [Column<K::Pixel>]),
+    Body(&'a K::Body, Window<'a, K::Pixel>, &'a mut [Column<K::Pixel>]),
+    Last(Window<'a, K::Pixel>, &'a mut [[f32; EDGE]]),
 }
 
-impl Task<'_> {
+impl<K: Kernels> Task<'_, K> {
     /// Computes the band, its parts in parallel.
-    fn run(&mut self, layers: &Layers) {
+    fn run(&mut self, layers: &Layers<K>) {
         let (kernels, inside) = (layers.kernels, self.inside);
         match &mut self.work {
             Work::First(luma, output) => in_parts(output, |start, part| {

@@ -2,26 +2,26 @@
 
 use crate::{
     error::{Error, Result},
-    ops::conv3x3::{BodyWeights, CHANNELS, FirstWeights, Kernels, LastWeights, Path},
+    ops::conv3x3::{CHANNELS, FirstWeights, Kernels, LastWeights},
     weights::Weights,
 };
 
 /// All layers, and the kernels that compute them.
-pub(super) struct Layers {
-    pub(super) kernels: Kernels,
+pub(super) struct Layers<K: Kernels> {
+    pub(super) kernels: K,
     pub(super) first: FirstWeights,
-    pub(super) body: Vec<BodyWeights>,
+    pub(super) body: Vec<K::Body>,
     pub(super) last: LastWeights,
 }
 
-impl Layers {
+impl<K: Kernels> Layers<K> {
     /// Refuses networks of another width than 64, and of a single layer.
-    pub(super) fn new(weights: &Weights, kernels: Kernels) -> Result<Self> {
+    pub(super) fn new(weights: &Weights, kernels: K) -> Result<Self> {
         match weights.layers() {
             [first, body @ .., last] if weights.width() == CHANNELS => Ok(Self {
                 kernels,
                 first: FirstWeights::new(first),
-                body: body.iter().map(BodyWeights::new).collect(),
+                body: body.iter().map(K::prepare).collect(),
                 last: LastWeights::new(last),
             }),
             layers => Err(Error::NetworkShape {
@@ -35,10 +35,5 @@ impl Layers {
     /// Layers, which is also how many pixels an output reaches to each side.
     pub(super) fn depth(&self) -> usize {
         self.body.len() + 2
-    }
-
-    /// What the kernels were compiled for.
-    pub(super) fn path(&self) -> Path {
-        self.kernels.path()
     }
 }

@@ -9,32 +9,40 @@ mod tests;
 use std::{ops::Range, sync::Arc};
 
 use self::{bands::Bands, layers::Layers, strips::Strips};
-use super::{Engine, EngineKind, Session, Watch, bicubic::BicubicSession, report};
+use super::{Engine, EngineKind, Precision, Session, Watch, bicubic::BicubicSession, report};
 use crate::{
     error::{Error, Result},
     geometry::Geometry,
-    ops::conv3x3::{EDGE, Kernels, Path},
+    ops::conv3x3::{Bf16Kernels, EDGE, F32Kernels, Kernels, Path},
     plane::{Plane, expect_finite},
     weights::Weights,
 };
 
 /// Columns of a strip: wider planes are made in several, so that memory does not grow with their width. The network
-/// takes 76 KiB a column.
+/// takes 76 KiB a column, half of it in bfloat16.
 const DEFAULT_STRIP: u32 = 2048;
 
 /// The narrowest strip, as for tiles.
 const LEAST_STRIP: u32 = 8;
 
+/// The engine in a precision. Refuses networks without 64 channels, strips below 8 pixels, and a path that this processor
+/// lacks.
+pub(super) fn build(weights: &Weights, precision: Precision, strip: Option<u32>) -> Result<Arc<dyn Engine>> {
+    Ok(match precision {
+        Precision::F32 => Arc::new(Cpu::<F32Kernels>::new(weights, strip)?),
+        Precision::Bf16 => Arc::new(Cpu::<Bf16Kernels>::new(weights, strip)?),
+    })
+}
+
 /// The engine: weights and kernels, which all sessions share.
-pub(super) struct Cpu {
-    layers: Arc<Layers>,
+struct Cpu<K: Kernels> {
+    layers: Arc<Layers<K>>,
     strip: u32,
 }
 
-impl Cpu {
-    /// Refuses networks without 64 channels, strips below 8 pixels, and a path that this processor lacks.
-    pub(super) fn new(weights: &Weights, strip: Option<u32>) -> Result<Self> {
-        Self::with_path(weights, strip, Path::choose()?)
+impl<K: Kernels> Cpu<K> {
+    fn new(weights: &Weights, strip: Option<u32>) -> Result<Self> {
+        Self::with_path(weights, strip, Path::choose::<K>()?)
     }
 
     fn with_path(weights: &Weights, strip: Option<u32>, path: Path) -> Result<Self> {
@@ -45,18 +53,19 @@ impl Cpu {
                 found: strip,
             });
         }
-        let layers = Arc::new(Layers::new(weights, Kernels::new(path))?);
+        let layers = Arc::new(Layers::new(weights, K::new(path))?);
         Ok(Self { layers, strip })
     }
 }
 
-impl Engine for Cpu {
+impl<K: Kernels> Engine for Cpu<K> {
     fn kind(&self) -> EngineKind {
         EngineKind::Cpu
     }
 
     fn fingerprint(&self) -> String {
-        format!("cpu/f32/{}/winograd4/strip{}", self.layers.path(), self.strip)
+        let (precision, path, algorithm) = (K::PRECISION, self.layers.kernels.path(), K::ALGORITHM);
+        format!("cpu/{precision}/{path}/{algorithm}/strip{}", self.strip)
     }
 
     fn open(&self, geometry: Geometry) -> Result<Box<dyn Session>> {
@@ -72,16 +81,16 @@ impl Engine for Cpu {
     }
 }
 
-struct CpuSession {
+struct CpuSession<K: Kernels> {
     bicubic: BicubicSession,
     /// The network's input.
     enlarged: Plane<f32>,
     strips: Strips,
-    layers: Arc<Layers>,
-    bands: Bands,
+    layers: Arc<Layers<K>>,
+    bands: Bands<K>,
 }
 
-impl Session for CpuSession {
+impl<K: Kernels> Session for CpuSession<K> {
     fn upscale(&mut self, source: &Plane<f32>, target: &mut Plane<f32>, watch: &dyn Watch) -> Result<()> {
         target.expect_size("target plane", self.enlarged.size())?;
         self.bicubic.enlarge(source, &mut self.enlarged)?;

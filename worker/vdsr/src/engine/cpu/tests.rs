@@ -1,3 +1,5 @@
+mod bf16;
+
 use std::{ops::ControlFlow, sync::atomic::AtomicUsize, sync::atomic::Ordering};
 
 use proptest::prelude::*;
@@ -49,8 +51,8 @@ proptest! {
         let source = noise(size(from.0, from.1), seed);
         let target = Geometry::scaled(source.size(), factor).unwrap().target;
         let expected = upscale(&*reference, &source, target);
-        for path in Path::available() {
-            let engine = Cpu::with_path(&weights, Some(strip), path).unwrap();
+        for path in Path::available::<F32Kernels>() {
+            let engine = Cpu::<F32Kernels>::with_path(&weights, Some(strip), path).unwrap();
             let found = difference(&expected, &upscale(&engine, &source, target));
             prop_assert!(found <= 1e-4, "{}: {}", path, found);
         }
@@ -63,9 +65,9 @@ fn every_path_equals_the_reference_with_the_shipped_weights() {
     let reference = build_engine(&EngineOptions::default(), &weights).unwrap();
     let (source, target) = (noise(size(34, 25), 7), size(68, 50));
     let expected = upscale(&*reference, &source, target);
-    for path in Path::available() {
+    for path in Path::available::<F32Kernels>() {
         for strip in [None, Some(24)] {
-            let engine = Cpu::with_path(&weights, strip, path).unwrap();
+            let engine = Cpu::<F32Kernels>::with_path(&weights, strip, path).unwrap();
             let found = difference(&expected, &upscale(&engine, &source, target));
             assert!(found <= 2e-5, "{path}, strips of {strip:?}: {found}");
         }
@@ -74,7 +76,7 @@ fn every_path_equals_the_reference_with_the_shipped_weights() {
 
 #[test]
 fn the_bits_depend_on_neither_threads_nor_planes_before() {
-    let engine = Cpu::new(&Recipe::random(5, CHANNELS, 3).weights(), Some(40)).unwrap();
+    let engine = Cpu::<F32Kernels>::new(&Recipe::random(5, CHANNELS, 3).weights(), Some(40)).unwrap();
     let (source, target) = (noise(size(61, 37), 1), size(122, 74));
     let alone = on_threads(1, || upscale(&engine, &source, target));
     assert_eq!(on_threads(5, || upscale(&engine, &source, target)), alone);
@@ -119,7 +121,7 @@ impl Watch for StopAfter {
 #[test]
 fn the_watch_hears_of_every_step_of_every_strip() {
     // 3 strips; 4 bands of rows and 2 steps to the second layer.
-    let engine = Cpu::new(&Recipe::random(2, CHANNELS, 3).weights(), Some(16)).unwrap();
+    let engine = Cpu::<F32Kernels>::new(&Recipe::random(2, CHANNELS, 3).weights(), Some(16)).unwrap();
     let mut session = engine.open(Geometry::new(size(24, 8), size(48, 16)).unwrap()).unwrap();
     let watch = StopAfter::new(usize::MAX);
     let ended = session.upscale(&noise(size(24, 8), 1), &mut Plane::new(size(48, 16), 0.0), &watch);
@@ -129,7 +131,7 @@ fn the_watch_hears_of_every_step_of_every_strip() {
 
 #[test]
 fn what_is_not_finite_is_an_error() {
-    let engine = Cpu::new(&Recipe::random(3, CHANNELS, 3).weights(), None).unwrap();
+    let engine = Cpu::<F32Kernels>::new(&Recipe::random(3, CHANNELS, 3).weights(), None).unwrap();
     let mut session = engine.open(Geometry::new(size(6, 6), size(12, 12)).unwrap()).unwrap();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut source = noise(size(6, 6), 1);
@@ -147,17 +149,28 @@ fn sums_that_overflow_between_layers_are_an_error() {
             *bytes = 1e30f32.to_le_bytes().repeat(bytes.len() / 4);
         }
     }
-    for path in Path::available() {
-        let engine = Cpu::with_path(&recipe.weights(), None, path).unwrap();
-        let mut session = engine.open(Geometry::new(size(9, 9), size(9, 9)).unwrap()).unwrap();
-        let found = session.upscale(&noise(size(9, 9), 1), &mut Plane::new(size(9, 9), 0.0), &());
-        assert!(matches!(found, Err(Error::NotFinite)), "{path}: {found:?}");
-    }
+    let weights = recipe.weights();
+    engines::<F32Kernels>(&weights).for_each(|engine| expect_overflow(&engine));
+    engines::<Bf16Kernels>(&weights).for_each(|engine| expect_overflow(&engine));
+}
+
+fn engines<K: Kernels>(weights: &Weights) -> impl Iterator<Item = Cpu<K>> {
+    Path::available::<K>().map(|path| Cpu::with_path(weights, None, path).unwrap())
+}
+
+fn expect_overflow(engine: &dyn Engine) {
+    let mut session = engine.open(Geometry::new(size(9, 9), size(9, 9)).unwrap()).unwrap();
+    let found = session.upscale(&noise(size(9, 9), 1), &mut Plane::new(size(9, 9), 0.0), &());
+    assert!(
+        matches!(found, Err(Error::NotFinite)),
+        "{}: {found:?}",
+        engine.fingerprint()
+    );
 }
 
 #[test]
 fn networks_and_strips_that_do_not_fit_are_refused() {
-    let refusal = |depth, width, strip| Cpu::new(&Recipe::random(depth, width, 3).weights(), strip).err();
+    let refusal = |depth, width, strip| Cpu::<F32Kernels>::new(&Recipe::random(depth, width, 3).weights(), strip).err();
     let found = refusal(3, 8, None);
     assert!(
         matches!(
@@ -185,7 +198,10 @@ fn networks_and_strips_that_do_not_fit_are_refused() {
 #[test]
 fn the_fingerprint_names_path_and_strips() {
     let weights = Recipe::random(2, CHANNELS, 3).weights();
-    let print = |strip| Cpu::with_path(&weights, strip, Path::Portable).unwrap().fingerprint();
+    let print = |strip| {
+        let engine = Cpu::<F32Kernels>::with_path(&weights, strip, Path::Portable).unwrap();
+        engine.fingerprint()
+    };
     assert_eq!(print(None), "cpu/f32/portable/winograd4/strip2048");
     assert_eq!(print(Some(640)), "cpu/f32/portable/winograd4/strip640");
 }

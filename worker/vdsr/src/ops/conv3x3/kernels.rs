@@ -5,7 +5,9 @@
 //! back, with bias and ReLU.
 
 use super::{
-    BodyWeights, CHANNELS, Column, FirstWeights, Inside, LastWeights, Luma, Pixel, Scratch, Window, prefetch,
+    BodyWeights, CHANNELS, Column, FirstWeights, Inside, LastWeights, Luma, Pixel, Scratch, Window,
+    pixel::Channels,
+    prefetch,
     vector::Vector,
     winograd::{self, EDGE, SPAN},
 };
@@ -18,23 +20,25 @@ const GROUP: usize = 6;
 /// # Safety
 /// The processor has `V`'s instructions.
 #[inline(always)]
-pub(super) unsafe fn first<V: Vector, const VECTORS: usize>(
+pub(super) unsafe fn first<V: Vector, const VECTORS: usize, P: Channels>(
     weights: &FirstWeights,
     luma: Luma<'_>,
     inside: Inside,
-    output: &mut [Column],
+    output: &mut [Column<P>],
 ) {
     for (x, column) in output.iter_mut().enumerate() {
-        let rows: [&[f32]; SPAN] = std::array::from_fn(|y| &luma.row(y)[x..x + 3]);
+        let rows: [[f32; 3]; SPAN] = std::array::from_fn(|y| std::array::from_fn(|dx| luma.row(y)[x + dx]));
         for group in 0..CHANNELS / (VECTORS * V::LANES) {
             let from = group * VECTORS * V::LANES;
             // SAFETY: the caller vouches for the instructions; channels from `from` on exist in every pixel.
             unsafe {
                 let mut sums = [load_channels::<V, VECTORS>(&weights.bias, from); EDGE];
-                for (tap, weights) in weights.taps.iter().enumerate() {
-                    let weights = load_channels::<V, VECTORS>(weights, from);
-                    for y in 0..EDGE {
-                        accumulate(&mut sums[y], V::splat(rows[y + tap / 3][tap % 3]), &weights);
+                for (dy, taps) in weights.taps.as_chunks::<3>().0.iter().enumerate() {
+                    for (dx, weights) in taps.iter().enumerate() {
+                        let weights = load_channels::<V, VECTORS>(weights, from);
+                        for y in 0..EDGE {
+                            accumulate(&mut sums[y], V::splat(rows[y + dy][dx]), &weights);
+                        }
                     }
                 }
                 for y in 0..EDGE {
@@ -208,7 +212,11 @@ unsafe fn transform_output<V: Vector>(
 /// # Safety
 /// As for [`body`].
 #[inline(always)]
-pub(super) unsafe fn last<V: Vector>(weights: &LastWeights, input: Window<'_>, output: &mut [[f32; EDGE]]) {
+pub(super) unsafe fn last<V: Vector, P: Channels>(
+    weights: &LastWeights,
+    input: Window<'_, P>,
+    output: &mut [[f32; EDGE]],
+) {
     for (x, column) in output.iter_mut().enumerate() {
         // SAFETY: the caller vouches for instructions and columns.
         unsafe {
@@ -217,7 +225,7 @@ pub(super) unsafe fn last<V: Vector>(weights: &LastWeights, input: Window<'_>, o
                 let from = vector * V::LANES;
                 for dx in 0..3 {
                     let rows = input.rows(x + dx);
-                    let d = rows.map(|pixel| V::load(pixel.0.as_ptr().add(from)));
+                    let d: [V; SPAN] = rows.map(|pixel| pixel.load(from));
                     for dy in 0..3 {
                         let weight = V::load(weights.taps[3 * dy + dx].0.as_ptr().add(from));
                         for (y, sum) in sums.iter_mut().enumerate() {
@@ -248,10 +256,14 @@ unsafe fn load_channels<V: Vector, const VECTORS: usize>(pixel: &Pixel, from: us
 
 /// The reverse of [`load_channels`].
 #[inline(always)]
-unsafe fn store_channels<V: Vector, const VECTORS: usize>(vectors: &[V; VECTORS], pixel: &mut Pixel, from: usize) {
+unsafe fn store_channels<V: Vector, const VECTORS: usize>(
+    vectors: &[V; VECTORS],
+    pixel: &mut impl Channels,
+    from: usize,
+) {
     for (n, vector) in vectors.iter().enumerate() {
         // SAFETY: the caller names channels that exist.
-        unsafe { vector.store(pixel.0.as_mut_ptr().add(from + n * V::LANES)) };
+        unsafe { pixel.store(from + n * V::LANES, *vector) };
     }
 }
 

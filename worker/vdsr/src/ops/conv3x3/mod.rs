@@ -3,18 +3,29 @@
 //!
 //! Channels of a pixel lie together from the first layer to the last. Layers are made band by band: four rows, which is the
 //! height of a tile of the fast algorithm, column after column, so that a stretch of columns lies together as well.
+//!
+//! There are two precisions, each with kernels of its own behind [`Kernels`]: 32-bit floats by minimal filtering, and
+//! bfloat16 by direct convolution with 32-bit sums.
 
+mod bf16;
 mod kernels;
 mod path;
+mod pixel;
 mod prefetch;
+mod single;
 #[cfg(test)]
 mod tests;
 mod vector;
 mod weights;
 mod winograd;
 
+use crate::weights::Layer;
+
 pub(crate) use self::{
-    path::{Kernels, Path},
+    bf16::Bf16Kernels,
+    path::Path,
+    pixel::Pixel,
+    single::F32Kernels,
     weights::{BodyWeights, FirstWeights, LastWeights},
     winograd::{EDGE, SPAN},
 };
@@ -22,34 +33,67 @@ pub(crate) use self::{
 /// Channels between the layers.
 pub(crate) const CHANNELS: usize = 64;
 
-/// The channels of one pixel: four lines of a cache.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Pixel(pub(crate) [f32; CHANNELS]);
-
-impl Pixel {
-    /// Zero in every channel: what layers see outside the plane.
-    pub(crate) const ZERO: Self = Self([0.0; CHANNELS]);
-}
-
 /// The pixels of a band in one column, from the top.
-pub(crate) type Column = [Pixel; EDGE];
+pub(crate) type Column<P = Pixel> = [P; EDGE];
+
+/// The layers in one precision, compiled for a path that this processor has.
+pub(crate) trait Kernels: Copy + Send + Sync + 'static {
+    /// What they are called in fingerprints.
+    const PRECISION: &'static str;
+    /// How they convolve.
+    const ALGORITHM: &'static str;
+    /// What they are compiled for, slowest first.
+    const PATHS: &'static [Path];
+
+    /// A pixel between the layers.
+    type Pixel: Copy + Send + Sync + 'static;
+    /// A layer of 64 → 64 channels.
+    type Body: Send + Sync + 'static;
+
+    /// Zero in every channel: what layers see outside the plane.
+    const ZERO: Self::Pixel;
+
+    /// For `path`, or for what every processor has where this one lacks it.
+    fn new(path: Path) -> Self;
+
+    /// The path.
+    fn path(self) -> Path;
+
+    /// Reorders a layer of 64 → 64 channels.
+    fn prepare(layer: &Layer) -> Self::Body;
+
+    /// Luma to 64 channels, with bias and ReLU: as many columns as `output` has.
+    fn first(self, weights: &FirstWeights, luma: Luma<'_>, inside: Inside, output: &mut [Column<Self::Pixel>]);
+
+    /// 64 to 64 channels, with bias and ReLU. `output` is some tiles wide, and the window two columns wider.
+    fn body(
+        self,
+        weights: &Self::Body,
+        window: Window<'_, Self::Pixel>,
+        inside: Inside,
+        output: &mut [Column<Self::Pixel>],
+        scratch: &mut Scratch,
+    );
+
+    /// 64 channels to the residual of luma. The window is two columns wider than `output`.
+    fn last(self, weights: &LastWeights, window: Window<'_, Self::Pixel>, output: &mut [[f32; EDGE]]);
+}
 
 /// Neighbouring columns of three bands, one below the other: those of the output's band, and one more on either side.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window<'a> {
+pub(crate) struct Window<'a, P = Pixel> {
     /// The band above; its lowest row is read.
-    pub(crate) above: &'a [Column],
+    pub(crate) above: &'a [Column<P>],
     /// The output's band.
-    pub(crate) middle: &'a [Column],
+    pub(crate) middle: &'a [Column<P>],
     /// The band below; its first row is read.
-    pub(crate) below: &'a [Column],
+    pub(crate) below: &'a [Column<P>],
 }
 
-impl<'a> Window<'a> {
+impl<'a, P> Window<'a, P> {
     /// `columns` columns of each band, from `start` on.
     pub(crate) fn part(self, start: usize, columns: usize) -> Self {
-        let part = |band: &'a [Column]| &band[start..start + columns];
+        let part = |band: &'a [Column<P>]| &band[start..start + columns];
         Self {
             above: part(self.above),
             middle: part(self.middle),
@@ -57,9 +101,16 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// Whether it has the columns that an output of `columns` reads.
+    fn fits(self, columns: usize) -> bool {
+        [self.above, self.middle, self.below]
+            .iter()
+            .all(|band| band.len() == columns + 2)
+    }
+
     /// The six rows that a column of outputs reads, in column `x`.
     #[inline(always)]
-    fn rows(self, x: usize) -> [&'a Pixel; SPAN] {
+    fn rows(self, x: usize) -> [&'a P; SPAN] {
         let [a, b, c, d] = &self.middle[x];
         [&self.above[x][EDGE - 1], a, b, c, d, &self.below[x][0]]
     }

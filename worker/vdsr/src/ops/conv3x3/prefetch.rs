@@ -1,34 +1,41 @@
 //! Lines of memory that are asked for before they are needed: what the caches cannot guess from the order of accesses.
 
-/// Floats in a line.
-const LINE: usize = 16;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
-/// Asks for floats that will be read soon. The address need not exist.
-#[inline(always)]
-pub(super) fn soon_read(from: *const f32, floats: usize) {
-    for line in 0..floats.div_ceil(LINE) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: asking reads nothing, and every x86-64 has the instruction.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line * LINE).cast());
+/// Bytes in a line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
+/// Defines how to ask. The address need not exist.
+macro_rules! ask {
+    ($(#[$doc:meta])* $name:ident, $hint:ident) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(super) fn $name<T>(values: *const T, count: usize) {
+            #[cfg(target_arch = "x86_64")]
+            for line in 0..(count * size_of::<T>()).div_ceil(LINE) {
+                // SAFETY: asking touches nothing; where the instruction is missing it does nothing.
+                unsafe { _mm_prefetch::<$hint>(values.cast::<i8>().wrapping_add(line * LINE)) };
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = (values, count);
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (from, line);
-    }
+    };
 }
 
-/// Asks for floats that will be written soon.
-#[inline(always)]
-pub(super) fn soon_written(to: *const f32, floats: usize) {
-    for line in 0..floats.div_ceil(LINE) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as in `soon_read`; where the instruction is missing it does nothing.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_ET0>(to.wrapping_add(line * LINE).cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (to, line);
-    }
-}
+ask!(
+    /// Asks for values that will be read soon.
+    soon_read,
+    _MM_HINT_T0
+);
+ask!(
+    /// Asks for values that will be read or written after many others, which they shall not push out of the first-level cache.
+    needed_later,
+    _MM_HINT_T1
+);
+ask!(
+    /// Asks for values that will be written soon.
+    soon_written,
+    _MM_HINT_ET0
+);
