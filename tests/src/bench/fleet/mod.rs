@@ -91,7 +91,7 @@ impl Ground {
 }
 
 /// A server, with a vhost and a bucket of its own, and who works for it.
-struct Fleet<'a> {
+pub(super) struct Fleet<'a> {
     bench: &'a Bench,
     server: Server,
     options: String,
@@ -101,7 +101,7 @@ struct Fleet<'a> {
 
 impl<'a> Fleet<'a> {
     /// A fleet without workers.
-    fn start(bench: &'a Bench, name: &str, args: &str) -> Result<Self> {
+    pub(super) fn start(bench: &'a Bench, name: &str, args: &str) -> Result<Self> {
         let ground = Ground::of(bench)?;
         let vhost = ground.runtime.block_on(Vhost::on(&ground.node.address));
         let options = format!(
@@ -121,12 +121,12 @@ impl<'a> Fleet<'a> {
         })
     }
 
-    fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Client {
         self.server.client()
     }
 
     /// A real worker, once it takes work.
-    fn worker(&self, args: &str) -> Result<Member> {
+    pub(super) fn worker(&self, args: &str) -> Result<Member> {
         let program = self.bench.program.with_file_name("clearfleet-worker");
         let call = Call::of(&program).args(["run", "--json", "--monitor", "127.0.0.1:0", "--scratch"]);
         Member::start(call.arg(&self.folder), &format!("{} {args}", self.options), "monitor")
@@ -173,7 +173,7 @@ impl<'a> Fleet<'a> {
 }
 
 /// A process of the fleet. Dropped, it is killed.
-struct Member {
+pub(super) struct Member {
     _running: Running,
     /// Asks it how it is.
     monitor: Client,
