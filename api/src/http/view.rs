@@ -367,7 +367,7 @@ impl ProgressView {
                 total: frames,
                 batches_done: batches,
                 batches,
-                finished: runs(&(0..batches).collect()),
+                finished: (batches > 0).then_some((0, batches)).into_iter().collect(),
                 frames_per_second: None,
                 seconds_left: None,
                 place_in_line: None,
