@@ -17,6 +17,8 @@ const found = await new Promise((resolve, reject) => {
     uploadUrl: input.upload,
     metadata: input.metadata,
     retryDelays: null,
+    // However late the break comes, not all has been sent.
+    chunkSize: input.stopAfter === null ? Number.POSITIVE_INFINITY : input.stopAfter / 2,
     onProgress: async (sent) => {
       from ??= sent;
       if (input.stopAfter !== null && sent >= input.stopAfter) {

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { language, preferred } from "../src/text";
-import { bytes, clock, duration, percent, rate } from "../src/text/format";
+import { bytes, clock, duration, percent, rate, tongue } from "../src/text/format";
 import { fills } from "../src/view/strip";
 
 // Node 20 has none.
@@ -73,4 +73,10 @@ test("cells show which batches are finished, however many there are", () => {
       expect(cells).toEqual([...cells].sort((a, b) => a - b));
     }
   }
+});
+
+test("languages are called as people call them", () => {
+  expect(["kor", "pt-BR", "no tag"].map(tongue)).toEqual(["Korean", "Brazilian Portuguese", "no tag"]);
+  language.value = "ko";
+  expect(tongue("kor")).toBe("한국어");
 });

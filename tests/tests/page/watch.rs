@@ -9,10 +9,12 @@ use super::{dropped, run};
 const SLOWER: &str = "--engine wait --wait 150 --batch-frames 10";
 /// Frames of a film of 25 a second.
 const FRAMES: u64 = 250;
+/// Those of one that lasts 16 seconds: so much is left of it behind a jump that it does not end while one looks.
+const LONG: u64 = 400;
 
-fn a_film(world: &World, name: &str, encoding: &[&str]) -> Value {
+fn a_film(world: &World, name: &str, frames: u64) -> Value {
     let path = world.path(name);
-    film_of(&path, "320x180", FRAMES, encoding);
+    film_of(&path, "320x180", frames, &["-preset", "ultrafast"]);
     dropped(&path, "video/mp4")
 }
 
@@ -26,8 +28,8 @@ fn holds(runs: &Value, batch: u64) -> bool {
 fn a_film_is_watched_while_it_is_made_and_the_fleet_goes_where_one_looks() {
     let world = World::new();
     let server = Server::with(&world.path("data"), SLOWER);
-    let film = a_film(&world, "film.mp4", &["-preset", "ultrafast"]);
-    let input = json!({ "film": film, "jump": 8.5, "part": 21, "parts": 25, "end": 10.0 });
+    let film = a_film(&world, "film.mp4", LONG);
+    let input = json!({ "film": film, "jump": 12.1, "part": 30, "parts": 40, "end": 16.0, "near": 3.0 });
     let Some(found) = run("page-watch.mjs", &server, &world, input) else {
         return;
     };
@@ -44,7 +46,7 @@ fn a_film_is_watched_while_it_is_made_and_the_fleet_goes_where_one_looks() {
     );
     let said = found["said"].as_str().unwrap();
     assert!(
-        said.starts_with("Part ") && said.contains(" of 25 is being made\nIt is done before others"),
+        said.starts_with("Part ") && said.contains(" of 40 is being made\nIt is done before others"),
         "{said}"
     );
     let (waits, expected) = (found["waits"].as_f64().unwrap(), found["expected"].as_f64().unwrap());
@@ -55,20 +57,20 @@ fn a_film_is_watched_while_it_is_made_and_the_fleet_goes_where_one_looks() {
 
     let jumped = &found["jumped"];
     assert_eq!((&jumped["state"], &found["isThere"]), (&json!("running"), &json!(true)));
-    assert!(!holds(&jumped["finished"], 18), "{jumped} was made before its turn");
+    assert!(!holds(&jumped["finished"], 27), "{jumped} was made before its turn");
     assert!(
-        holds(&found["runs"], 21) && !holds(&found["runs"], 18),
+        holds(&found["runs"], 30) && !holds(&found["runs"], 27),
         "{}",
         found["runs"]
     );
     let cells = &found["cells"];
-    assert_eq!((&cells[21], &cells[18]), (&json!(true), &json!(false)), "{cells}");
+    assert_eq!((&cells[30], &cells[27]), (&json!(true), &json!(false)), "{cells}");
 
     let stepped = found["stepped"].as_f64().unwrap();
-    assert!((stepped - 0.5).abs() < 0.05, "an arrow key moved by {stepped} s");
+    assert!((stepped - 0.8).abs() < 0.05, "an arrow key moved by {stepped} s");
     assert_eq!(found["width"], 390, "the player is wider than the phone");
     let ended = found["ended"].as_f64().unwrap();
-    assert!((ended - 10.0).abs() < 0.1, "it ended at {ended} s");
+    assert!((ended - 16.0).abs() < 0.1, "it ended at {ended} s");
     assert_eq!(found["barriers"], json!({ "light": [], "dark": [] }));
 }
 
@@ -106,7 +108,7 @@ fn assert_same_frame(sides: &Value) {
 fn source_and_result_play_as_one() {
     let world = World::new();
     let server = Server::with(&world.path("data"), "--engine wait --wait 60 --batch-frames 25");
-    let film = a_film(&world, "film.mp4", &["-preset", "ultrafast"]);
+    let film = a_film(&world, "film.mp4", FRAMES);
     let input = json!({ "film": film, "early": 0.5, "late": 6.02 });
     let Some(found) = run("page-together.mjs", &server, &world, input) else {
         return;

@@ -85,7 +85,9 @@ async fn every_rendition_is_listed_by_a_name_of_its_own() {
             "{media}=\"kor (3)\",LANGUAGE=\"kor\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"stream/0/sound2.m3u8\""
         ),
         format!("{media}=\"4\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"stream/0/sound3.m3u8\""),
-        "#EXT-X-STREAM-INF:BANDWIDTH=1152000,RESOLUTION=640x360,FRAME-RATE=25.000,AUDIO=\"sound\"".to_owned(),
+        "#EXT-X-STREAM-INF:BANDWIDTH=1152000,RESOLUTION=640x360,FRAME-RATE=25.000,CODECS=\"avc1.640028,mp4a.40.2\",\
+         AUDIO=\"sound\""
+            .to_owned(),
     ];
     assert_eq!(world.sounds(job).await, expected);
 }

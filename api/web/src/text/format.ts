@@ -50,5 +50,14 @@ export function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${twoDigits(minutes)}:${rest}` : `${minutes}:${rest}`;
 }
 
+/** A language, such as `kor`, as people call it; what is no tag as it is. */
+export function tongue(tag: string): string {
+  try {
+    return new Intl.DisplayNames(language.value, { type: "language" }).of(tag) ?? tag;
+  } catch {
+    return tag;
+  }
+}
+
 /** A frame rate: one digit behind the point where it is small. */
 export const rate = (perSecond: number) => number(perSecond, perSecond < 10 ? 1 : 0);

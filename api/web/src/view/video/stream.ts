@@ -53,12 +53,19 @@ function failureOf({ type, response }: ErrorData): Failure {
   return type === "networkError" && response?.code !== 409 ? "gone" : "unsupported";
 }
 
+/** One of the source's sounds. */
+export interface Sound {
+  /** Its title, or where it has none its language. */
+  name: string;
+  language: string | undefined;
+}
+
 /** A stream in a video element, until it is ended. */
 export class Stream {
   /** When its parts begin, once its playlist said so; never where the browser reads that itself. */
   readonly begins = signal<Begins | undefined>(undefined);
-  /** Names of the sounds that there are to choose from. */
-  readonly sounds = signal<readonly string[]>([]);
+  /** The sounds that there are to choose from. */
+  readonly sounds = signal<readonly Sound[]>([]);
   /** Which of them is heard. */
   readonly sound = signal(0);
   readonly failure = signal<Failure | undefined>(undefined);
@@ -102,7 +109,7 @@ export class Stream {
       this.begins.value = [...details.fragments.map(({ start }) => start), details.edge];
     });
     hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
-      this.sounds.value = audioTracks.map(({ name }) => name);
+      this.sounds.value = audioTracks.map(({ name, lang }) => ({ name, language: lang }));
     });
     hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_, { id }) => {
       this.sound.value = id;

@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 
 import { waitFor } from "../../state/parts";
 import { text } from "../../text";
-import { duration, rate } from "../../text/format";
+import { duration, rate, tongue } from "../../text/format";
 import type { Film } from "../video/film";
 import { PlayButton } from "../video/play-button";
 import type { Playback } from "../video/playback";
@@ -67,9 +67,9 @@ function Sounds({ stream }: { stream: Stream }) {
       value={stream.sound.value}
       onChange={({ currentTarget }) => stream.choose(Number(currentTarget.value))}
     >
-      {stream.sounds.value.map((name, sound) => (
+      {stream.sounds.value.map(({ name, language }, sound) => (
         <option key={name} value={sound}>
-          {name}
+          {name === language ? tongue(language) : name}
         </option>
       ))}
     </select>
